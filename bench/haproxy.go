@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// haproxyGlobal is common to both sides: one thread, as weft runs one loop; no logs; TLS 1.3 with
+// AES-128-GCM only; connections to servers are kept and shared as much as HAProxy can.
+const haproxyGlobal = `global
+  nbthread 1
+  maxconn 8192
+  ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets
+  ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256
+  ssl-default-bind-curves P-256
+  ssl-default-server-options ssl-min-ver TLSv1.3 no-tls-tickets
+  ssl-default-server-ciphersuites TLS_AES_128_GCM_SHA256
+defaults
+  timeout connect 5s
+  timeout client 1m
+  timeout server 1m
+  timeout http-keep-alive 1m
+`
+
+// haproxyClient is the configuration of the client's side: of the only proxy, if there is one hop.
+func haproxyClient(c benchCase, p *pki) string {
+	var b strings.Builder
+	b.WriteString(haproxyGlobal)
+	haproxyMode(&b, c)
+	fmt.Fprintf(&b, "frontend in\n  bind 127.0.0.1:%d%s\n  default_backend out\n", portHAProxy, haproxyProto(c))
+	b.WriteString("backend out\n")
+	if c.hops == 1 {
+		fmt.Fprintf(&b, "  server app %s:%d%s\n", serverAddr, c.proto.port(), haproxyProto(c))
+		return b.String()
+	}
+	alpn := " alpn h2"
+	if c.proto == protoTCP {
+		alpn = ""
+	}
+	fmt.Fprintf(&b, "  server peer %s:%d ssl crt %s ca-file %s verify required%s\n", serverAddr, portHAProxyLink, p.clientPair, p.ca, alpn)
+	return b.String()
+}
+
+// haproxyServer is the configuration of the server's side.
+func haproxyServer(c benchCase, p *pki) string {
+	var b strings.Builder
+	b.WriteString(haproxyGlobal)
+	haproxyMode(&b, c)
+	alpn := " alpn h2"
+	if c.proto == protoTCP {
+		alpn = ""
+	}
+	fmt.Fprintf(&b, "frontend in\n  bind %s:%d ssl crt %s ca-file %s verify required%s\n  default_backend out\n", serverAddr, portHAProxyLink, p.serverPair, p.ca, alpn)
+	fmt.Fprintf(&b, "backend out\n  server app 127.0.0.1:%d%s\n", c.proto.port(), haproxyProto(c))
+	return b.String()
+}
+
+func haproxyMode(b *strings.Builder, c benchCase) {
+	if c.proto == protoTCP {
+		b.WriteString("  mode tcp\n")
+		return
+	}
+	b.WriteString("  mode http\n  http-reuse always\n")
+}
+
+// haproxyProto says what a plain connection speaks.
+func haproxyProto(c benchCase) string {
+	if c.proto == protoH2 || c.proto == protoGRPC {
+		return " proto h2"
+	}
+	return ""
+}

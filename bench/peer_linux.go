@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// peer is something that can carry the load of a case.
+type peer interface {
+	// name is one of peerNames.
+	name() string
+	// version is for the record; empty if it cannot be told.
+	version() string
+	// start brings the proxies of a case up. They need not be ready yet: the caller waits until a
+	// request comes through, and stops what was returned, also with an error.
+	start(ctx context.Context, l *lab, c benchCase) (*deployment, error)
+}
+
+// deployment is the proxies of one peer in one case.
+type deployment struct {
+	peer    string
+	target  string     // "ip:port" in the client's namespace
+	proxies []*process // those that are measured, client side first
+	others  []*process // those that are not (a control plane), started before the proxies
+	idle    []float64  // RSS in MB of each proxy, before any load but the check
+}
+
+// stop ends the proxies, then the others.
+func (d *deployment) stop() {
+	for _, p := range d.proxies {
+		p.stop()
+	}
+	for _, p := range d.others {
+		p.stop()
+	}
+}
+
+// ready waits until a whole request comes through, and notes how large the idle proxies are.
+func (d *deployment) ready(ctx context.Context, l *lab, c benchCase) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	all := append(append([]*process(nil), d.others...), d.proxies...)
+	if err := await(ctx, d.peer+" ("+c.id()+")", all, func(ctx context.Context) error { return l.check(ctx, c, d.target) }); err != nil {
+		return err
+	}
+	var err error
+	d.idle, err = rssOf(d.proxies)
+	return err
+}
+
+func rssOf(ps []*process) ([]float64, error) {
+	var out []float64
+	for _, p := range ps {
+		mb, err := rss(p.pid())
+		if err != nil {
+			return nil, fmt.Errorf("memory of %s: %w", p.name, err)
+		}
+		out = append(out, mb)
+	}
+	return out, nil
+}
+
+// direct is no proxy at all: what the load and the backend can do.
+type direct struct{}
+
+func (direct) name() string    { return "direct" }
+func (direct) version() string { return "" }
+
+func (direct) start(_ context.Context, l *lab, c benchCase) (*deployment, error) {
+	return &deployment{peer: "direct", target: l.direct(c)}, nil
+}
+
+// haproxy runs one or two HAProxies.
+type haproxy struct{ path, ver string }
+
+func (haproxy) name() string      { return "haproxy" }
+func (h haproxy) version() string { return h.ver }
+
+func (h haproxy) start(_ context.Context, l *lab, c benchCase) (*deployment, error) {
+	d := &deployment{peer: "haproxy", target: fmt.Sprintf("127.0.0.1:%d", portHAProxy)}
+	run := func(ns *namespace, file, config string) error {
+		if err := os.WriteFile(l.file(file), []byte(config), 0o600); err != nil {
+			return err
+		}
+		p, err := startProcess(ns, "haproxy ("+file+")", []string{h.path, "-db", "-q", "-f", l.file(file)}, nil)
+		if err == nil {
+			d.proxies = append(d.proxies, p)
+		}
+		return err
+	}
+	if err := run(l.client, "haproxy-client.cfg", haproxyClient(c, l.pki)); err != nil {
+		return d, err
+	}
+	if c.hops == 1 {
+		return d, nil
+	}
+	return d, run(l.server, "haproxy-server.cfg", haproxyServer(c, l.pki))
+}
+
+// envoy runs one or two Envoys.
+type envoy struct{ path, ver string }
+
+func (envoy) name() string      { return "envoy" }
+func (e envoy) version() string { return e.ver }
+
+func (e envoy) start(_ context.Context, l *lab, c benchCase) (*deployment, error) {
+	d := &deployment{peer: "envoy", target: fmt.Sprintf("127.0.0.1:%d", portEnvoy)}
+	run := func(ns *namespace, file string, config []byte, err error) error {
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(l.file(file), config, 0o600); err != nil {
+			return err
+		}
+		p, err := startProcess(ns, "envoy ("+file+")", []string{e.path, "-c", l.file(file), "--concurrency", "1",
+			"--disable-hot-restart", "--log-level", "error", "--drain-time-s", "0"}, nil)
+		if err == nil {
+			d.proxies = append(d.proxies, p)
+		}
+		return err
+	}
+	config, err := envoyClient(c, l.pki)
+	if err := run(l.client, "envoy-client.json", config, err); err != nil {
+		return d, err
+	}
+	if c.hops == 1 {
+		return d, nil
+	}
+	config, err = envoyServer(c, l.pki)
+	return d, run(l.server, "envoy-server.json", config, err)
+}
+
+// findPeers looks for the programs of the peers named. For each that is missing it returns a
+// problem that says how to get it; the others can be measured all the same.
+func findPeers(ctx context.Context, names []string, o options) (found []peer, missing []error) {
+	for _, n := range names {
+		var p peer
+		var err error
+		switch n {
+		case "direct":
+			p = direct{}
+		case "haproxy":
+			p, err = findHAProxy(ctx)
+		case "envoy":
+			p, err = findEnvoy(ctx, o)
+		case "weft":
+			p, err = findWeft(ctx, o)
+		}
+		if err != nil {
+			missing = append(missing, err)
+			continue
+		}
+		found = append(found, p)
+	}
+	return found, missing
+}
+
+func findHAProxy(ctx context.Context) (peer, error) {
+	path, err := findProgram("haproxy", "/usr/sbin/haproxy")
+	if err != nil {
+		return nil, &problem{what: "haproxy is not installed; it is left out", next: []string{"apt-get install -y haproxy"}, err: err}
+	}
+	return haproxy{path, firstLine(ctx, path, "-v")}, nil
+}
+
+func findEnvoy(ctx context.Context, o options) (peer, error) {
+	path := o.envoy
+	if path == "" {
+		var err error
+		if path, err = fetchEnvoy(ctx, o.cache); err != nil {
+			return nil, err
+		}
+	}
+	v := firstLine(ctx, path, "--version")
+	if v == "" {
+		return nil, &problem{what: "envoy does not run; it is left out", why: path + " --version failed", next: []string{"rm -r " + filepath.Dir(path)}}
+	}
+	return envoy{path, v}, nil
+}

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// protocol is what the client speaks, and the backend too.
+type protocol string
+
+// The protocols that are measured.
+const (
+	protoH1   protocol = "h1"   // HTTP/1.1, nginx
+	protoH2   protocol = "h2"   // HTTP/2 with prior knowledge, nginx
+	protoGRPC protocol = "grpc" // unary calls, a grpc-go server
+	protoTCP  protocol = "tcp"  // echo of opaque bytes
+)
+
+// bodySize names the size of what comes back.
+type bodySize string
+
+// The sizes, in bytes.
+const (
+	bodySmall bodySize = "small"
+	bodyLarge bodySize = "64k"
+
+	smallBytes = 65
+	largeBytes = 64 << 10
+)
+
+// bytes gives the size of the response body (TCP: of the message, both ways).
+func (b bodySize) bytes() int {
+	if b == bodyLarge {
+		return largeBytes
+	}
+	return smallBytes
+}
+
+// benchCase is one row of the matrix: everything that is equal for all peers.
+type benchCase struct {
+	hops  int // 1: one proxy, plain; 2: two proxies, mTLS between them
+	proto protocol
+	body  bodySize
+	conns int // requests in flight
+}
+
+// id gives the name used by -cases and in files, such as "two/h1/small/32".
+func (c benchCase) id() string {
+	return strings.Join([]string{hopWord(c.hops), string(c.proto), string(c.body), strconv.Itoa(c.conns)}, "/")
+}
+
+// title gives the name for people.
+func (c benchCase) title() string {
+	hops := "one hop, plain"
+	if c.hops == 2 {
+		hops = "two hops, mTLS"
+	}
+	proto := map[protocol]string{protoH1: "HTTP/1.1", protoH2: "HTTP/2", protoGRPC: "gRPC", protoTCP: "TCP echo"}[c.proto]
+	body := "65 B"
+	if c.body == bodyLarge {
+		body = "64 KiB"
+	}
+	return fmt.Sprintf("%s, %s, %s, %s", hops, proto, body, c.load())
+}
+
+// load says how the requests in flight are spread over connections.
+func (c benchCase) load() string {
+	conns, streams := c.spread()
+	switch {
+	case conns == 1 && streams == 1:
+		return "1 connection"
+	case streams == 1:
+		return fmt.Sprintf("%d connections", conns)
+	case conns == 1:
+		return fmt.Sprintf("1 connection of %d streams", streams)
+	}
+	return fmt.Sprintf("%d connections of %d streams", conns, streams)
+}
+
+// spread gives connections and streams on each. HTTP/2 has one stream a connection, so that it
+// compares with HTTP/1.1; gRPC clients share connections, so 32 streams go on each.
+func (c benchCase) spread() (conns, streams int) {
+	if c.proto != protoGRPC {
+		return c.conns, 1
+	}
+	const perConn = 32
+	if c.conns <= perConn {
+		return 1, c.conns
+	}
+	return (c.conns + perConn - 1) / perConn, perConn
+}
+
+func hopWord(n int) string {
+	if n == 2 {
+		return "two"
+	}
+	return "one"
+}
+
+// matrix gives all cases, the central one (two hops, HTTP/1.1, small, 32) first, so that a run cut
+// short by its time limit has what matters most.
+func matrix() []benchCase {
+	var out []benchCase
+	for _, hops := range []int{2, 1} {
+		for _, p := range []protocol{protoH1, protoH2, protoGRPC, protoTCP} {
+			for _, b := range []bodySize{bodySmall, bodyLarge} {
+				for _, n := range []int{32, 1, 256} {
+					out = append(out, benchCase{hops, p, b, n})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// quickCases are the central case and the same at one connection.
+func quickCases() []benchCase {
+	return []benchCase{{2, protoH1, bodySmall, 32}, {2, protoH1, bodySmall, 1}}
+}
+
+// selectCases keeps the cases that match one of the comma-separated patterns (path.Match, on the
+// case's id). An empty list keeps all. A pattern that matches nothing is a usage error.
+func selectCases(all []benchCase, patterns string) ([]benchCase, error) {
+	if patterns == "" {
+		return all, nil
+	}
+	var out []benchCase
+	for _, pat := range strings.Split(patterns, ",") {
+		found := false
+		for _, c := range all {
+			ok, err := path.Match(pat, c.id())
+			if err != nil {
+				return nil, &problem{what: "-cases: bad pattern " + strconv.Quote(pat), why: err.Error()}
+			}
+			if ok {
+				found = true
+				if !slices.Contains(out, c) {
+					out = append(out, c)
+				}
+			}
+		}
+		if !found {
+			return nil, &problem{what: "-cases: no case matches " + strconv.Quote(pat),
+				why: "a case is HOPS/PROTOCOL/BODY/CONNECTIONS, such as two/h1/small/32", next: []string{"go run ./bench -list"}}
+		}
+	}
+	return out, nil
+}
+
+// peerNames are the peers that exist, in the order in which they are shown.
+var peerNames = []string{"direct", "haproxy", "envoy", "weft"}
+
+// selectPeers checks a comma-separated list of peers and puts it in the order of peerNames.
+func selectPeers(list string) ([]string, error) {
+	want := strings.Split(list, ",")
+	for _, w := range want {
+		if !slices.Contains(peerNames, w) {
+			return nil, &problem{what: "-peers: no peer " + strconv.Quote(w), why: "known are " + strings.Join(peerNames, ", ")}
+		}
+	}
+	var out []string
+	for _, n := range peerNames {
+		if slices.Contains(want, n) {
+			out = append(out, n)
+		}
+	}
+	return out, nil
+}
+
+// Bounds of one measurement. Shorter ones are lost in start-up and in the tick of the clock.
+const (
+	minSlot   = 800 * time.Millisecond
+	maxSlot   = 4 * time.Second
+	slotExtra = 250 * time.Millisecond // warm-up, start and end of the load generator
+	caseExtra = 2 * time.Second        // start, check and end of all peers of a case
+	minRounds = 3
+)
+
+// schedule is how a time budget is spent.
+type schedule struct {
+	rounds int
+	slot   time.Duration // load on one peer in one round
+}
+
+// plan spreads budget over the measurements: the rounds asked for if they fit, fewer (but never
+// less than minRounds) if they do not; then the longest slot that fits. The runner stops at the
+// end of the budget in any case.
+func plan(budget time.Duration, cases, peers, rounds int) schedule {
+	if cases == 0 || peers == 0 {
+		return schedule{rounds: rounds, slot: minSlot}
+	}
+	left := budget - time.Duration(cases)*caseExtra
+	for ; rounds > minRounds; rounds-- {
+		if left/time.Duration(cases*peers*rounds) >= minSlot+slotExtra {
+			break
+		}
+	}
+	slot := left/time.Duration(cases*peers*rounds) - slotExtra
+	return schedule{rounds: rounds, slot: min(max(slot, minSlot), maxSlot).Round(10 * time.Millisecond)}
+}
+
+// turn gives the order of n peers in a round: everyone in turn is first, because the one after a
+// pause has cold caches, and the one after a busy peer has a warm clock.
+func turn(n, round int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = (i + round) % n
+	}
+	return out
+}

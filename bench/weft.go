@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/weft-mesh/weft/proxy/config"
+)
+
+// Names in the mesh that the bench makes.
+const (
+	meshNamespace = "bench"
+	meshService   = "app"   // meshed: reached over a link
+	plainService  = "plain" // not meshed: reached as it is
+)
+
+// meshFiles is what the user of such a mesh would write: two services for the same backend, one
+// whose workload is in the mesh, one that is a bare address.
+func meshFiles() map[string]string {
+	ports := ""
+	for _, p := range []struct {
+		name  string
+		port  int
+		proto string
+	}{{"h1", portH1, "http"}, {"h2", portH2, "kubernetes.io/h2c"}, {"grpc", portGRPC, "grpc"}, {"tcp", portTCP, "tcp"}} {
+		ports += fmt.Sprintf("  - name: %s\n    port: %d\n    targetPort: %d\n    appProtocol: %s\n", p.name, p.port, p.port, p.proto)
+	}
+	slices := ""
+	for _, p := range []struct {
+		name string
+		port int
+	}{{"h1", portH1}, {"h2", portH2}, {"grpc", portGRPC}, {"tcp", portTCP}} {
+		slices += fmt.Sprintf("- name: %s\n  port: %d\n", p.name, p.port)
+	}
+	return map[string]string{
+		"app.yaml": fmt.Sprintf("apiVersion: v1\nkind: Service\nmetadata:\n  name: %[1]s\n  namespace: %[2]s\nspec:\n  selector:\n    app: %[1]s\n  ports:\n%[3]s",
+			meshService, meshNamespace, ports),
+		"plain.yaml": fmt.Sprintf("apiVersion: v1\nkind: Service\nmetadata:\n  name: %[1]s\n  namespace: %[2]s\nspec:\n  ports:\n%[3]s---\n"+
+			"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: %[1]s-1\n  namespace: %[2]s\n  labels:\n    kubernetes.io/service-name: %[1]s\n"+
+			"addressType: IPv4\nendpoints:\n- addresses: [%[4]s]\n  conditions:\n    ready: true\nports:\n%[5]s",
+			plainService, meshNamespace, ports, serverAddr, slices),
+	}
+}
+
+// weftClient is the start-up configuration of the client's proxy: a workload that only calls, and
+// one listener for the port of the case.
+func weftClient(c benchCase, control string) config.Config {
+	service := meshService
+	if c.hops == 1 {
+		service = plainService
+	}
+	cfg := weftCommon("client", control, netip.AddrPortFrom(clientAddr, 0))
+	cfg.Outbound.Services = []config.ServiceListener{{Listen: "127.0.0.1:0", Namespace: meshNamespace, Service: service, Port: uint16(c.proto.port())}}
+	return cfg
+}
+
+// weftServer is the start-up configuration of the proxy beside the backend.
+func weftServer(c benchCase, control string) config.Config {
+	cfg := weftCommon(meshService, control, netip.AddrPortFrom(serverAddr, 0))
+	cfg.Workloads[0].Labels = map[string]string{"app": meshService}
+	proto := map[protocol]string{protoH1: "http", protoH2: "http2", protoGRPC: "grpc", protoTCP: "tcp"}[c.proto]
+	cfg.Workloads[0].Ports = []config.Port{{Name: string(c.proto), Addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(c.proto.port())), Protocol: proto}}
+	return cfg
+}
+
+// weftCommon is what both have: one loop, as the peers have one thread, and readiness on
+// descriptor 3.
+func weftCommon(name, control string, link netip.AddrPort) config.Config {
+	return config.Config{
+		Name:      meshNamespace + "/" + name + "-1",
+		Control:   config.Control{Socket: control},
+		Workloads: []config.Workload{{Name: name + "-1", Namespace: meshNamespace, ServiceAccount: name}},
+		Link:      link.String(),
+		Loops:     1,
+		ReadyFD:   3,
+	}
+}

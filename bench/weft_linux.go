@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/weft-mesh/weft/proxy/config"
+)
+
+// weft runs a control plane and one or two of our proxies.
+type weft struct {
+	control, proxy string // the two programs
+	ver            string
+}
+
+func (weft) name() string      { return "weft" }
+func (w weft) version() string { return w.ver }
+
+// findWeft takes the programs from o.weft, or builds them from the tree in which the bench runs.
+func findWeft(ctx context.Context, o options) (peer, error) {
+	dir := o.weft
+	if dir == "" {
+		if _, err := os.Stat("cmd/weft-proxy"); err != nil {
+			return nil, &problem{what: "weft is not here; it is left out", why: "there is no cmd/weft-proxy below the working directory",
+				next: []string{"run the bench at the top of the repository, or give the programs: -weft DIR"}, err: err}
+		}
+		var err error
+		if dir, err = filepath.Abs(filepath.Join(o.cache, "weft")); err != nil {
+			return nil, err
+		}
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir+"/", "./cmd/weft", "./cmd/weft-proxy")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return nil, &problem{what: "weft does not build; it is left out", why: excerpt(out), next: []string{"go build ./cmd/..."}, err: err}
+		}
+	}
+	w := weft{control: filepath.Join(dir, "weft"), proxy: filepath.Join(dir, "weft-proxy")}
+	for _, p := range []string{w.control, w.proxy} {
+		if _, err := exec.LookPath(p); err != nil {
+			return nil, &problem{what: "weft is not here; it is left out", why: err.Error(), next: []string{"go build -o " + dir + "/ ./cmd/..."}, err: err}
+		}
+	}
+	w.ver = firstLine(ctx, w.control, "version")
+	return w, nil
+}
+
+func (w weft) start(ctx context.Context, l *lab, c benchCase) (*deployment, error) {
+	d := &deployment{peer: "weft"}
+	// A directory for each case: nothing learned in one may help the next.
+	dir, err := os.MkdirTemp(l.dir, "weft-")
+	if err != nil {
+		return d, err
+	}
+	mesh := filepath.Join(dir, "mesh")
+	if err := os.Mkdir(mesh, 0o700); err != nil {
+		return d, err
+	}
+	for name, data := range meshFiles() {
+		if err := os.WriteFile(filepath.Join(mesh, name), []byte(data), 0o600); err != nil {
+			return d, err
+		}
+	}
+	runtime := filepath.Join(dir, "run")
+	if err := os.Mkdir(runtime, 0o700); err != nil {
+		return d, err
+	}
+	env := []string{"WEFT_RUNTIME_DIR=" + runtime}
+	up, err := startProcess(l.client, "weft up", []string{w.control, "up", mesh, "--state", filepath.Join(dir, "state")}, env)
+	if err != nil {
+		return d, err
+	}
+	d.others = append(d.others, up)
+	socket := filepath.Join(runtime, "default.sock")
+	wait, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := await(wait, "weft up", d.others, func(ctx context.Context) error {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err
+	}); err != nil {
+		return d, err
+	}
+	if c.hops == 2 {
+		if _, err := w.startProxy(wait, d, l.server, filepath.Join(dir, "server.json"), weftServer(c, socket), env); err != nil {
+			return d, err
+		}
+	}
+	ready, err := w.startProxy(wait, d, l.client, filepath.Join(dir, "client.json"), weftClient(c, socket), env)
+	if err != nil {
+		return d, err
+	}
+	if len(d.proxies) == 2 { // the client's side is shown first
+		d.proxies[0], d.proxies[1] = d.proxies[1], d.proxies[0]
+	}
+	if len(ready.Services) != 1 {
+		return d, &problem{what: "weft-proxy is ready without its listener", why: fmt.Sprintf("%d services in its answer, want 1", len(ready.Services))}
+	}
+	d.target = ready.Services[0].Listen
+	return d, nil
+}
+
+// startProxy starts one proxy and waits for its answer on the ready descriptor.
+func (w weft) startProxy(ctx context.Context, d *deployment, ns *namespace, file string, cfg config.Config, env []string) (config.Ready, error) {
+	var ready config.Ready
+	b, err := json.Marshal(cfg)
+	if err != nil {
+		return ready, err
+	}
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		return ready, err
+	}
+	r, child, err := os.Pipe()
+	if err != nil {
+		return ready, err
+	}
+	defer func() { _ = r.Close() }()
+	p, err := startProcess(ns, "weft-proxy ("+filepath.Base(file)+")", []string{w.proxy, "-config", file}, env, child)
+	_ = child.Close()
+	if err != nil {
+		return ready, err
+	}
+	d.proxies = append(d.proxies, p)
+	if at, ok := ctx.Deadline(); ok {
+		if err := r.SetReadDeadline(at); err != nil {
+			return ready, err
+		}
+	}
+	stop := context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	line, err := bufio.NewReader(r).ReadBytes('\n')
+	if err != nil && len(line) == 0 {
+		return ready, &problem{what: p.name + " did not say that it is ready", why: fmt.Sprintf("%v: %s", err, excerpt(p.out.bytes())), err: err}
+	}
+	if err := json.Unmarshal(line, &ready); err != nil {
+		return ready, fmt.Errorf("%s: answer when ready: %w", p.name, err)
+	}
+	if ready.Error != "" {
+		return ready, &problem{what: p.name + " could not start", why: ready.Error}
+	}
+	return ready, nil
+}

@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weft-mesh/weft/cli/mesh"
+	"github.com/weft-mesh/weft/cli/render"
+)
+
+func (a *app) explainVerb() *cobra.Command {
+	var from, namespace string
+	var headers []string
+	cmd := &cobra.Command{
+		Use:   "explain METHOD URL --from WORKLOAD",
+		Short: "Explain step by step what would happen to a request, and why",
+		Long: `Runs the decision code of the proxies on the configuration that the caller's proxy acknowledged,
+and shows each step in the order of the data path: the rules that were considered with the one
+field that missed, the rule that won with its file and line, the backends with their shares, and
+the endpoints. No request is sent.
+
+URL is http://SERVICE/path, grpc://SERVICE/package.Service/Method or tcp://SERVICE:PORT.`,
+		Example: "  weft explain GET http://ratings/ratings/tea --from web\n" +
+			"  weft explain GET http://cart/items -H x-user:beta --from shop/web\n" +
+			"  weft explain POST grpc://catalog/weft.demo.Catalog/List --from web -o json",
+		Args: exactly(2, "a method and a URL"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f, err := a.outputFormat()
+			if err != nil {
+				return err
+			}
+			q := mesh.ExplainQuery{Method: args[0], URL: args[1], From: from, Namespace: namespace}
+			if q.Headers, err = parseHeaders(headers); err != nil {
+				return err
+			}
+			if from == "" && namespace == "" {
+				return usage("the answer depends on who calls: give --from WORKLOAD (or -n NAMESPACE for any caller of it)",
+					fmt.Sprintf("weft explain %s %s --from WORKLOAD", args[0], args[1]), "weft status -o wide")
+			}
+			if err := checkURL(args[1]); err != nil {
+				return err
+			}
+			var through bool
+			err = a.ask(cmd.Context(), func(ctx context.Context, c mesh.Client) error {
+				x, err := c.Explain(ctx, q)
+				if err != nil {
+					return err
+				}
+				through = x.Through || x.Action == "redirect" || x.Action == "respond" && x.Status < 400
+				return a.show(f, explainDoc(x, q))
+			})
+			if err == nil && !through {
+				return findings()
+			}
+			return err
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&from, "from", "", "workload that calls, NAME or NAMESPACE/NAME")
+	fl.StringVarP(&namespace, "namespace", "n", "", "namespace of names without one")
+	fl.StringArrayVarP(&headers, "header", "H", nil, "header field NAME:VALUE of the request; may be repeated")
+	a.completeFlag(cmd, "from", a.completeWorkloads)
+	return exits(a.reads(cmd), ExitOK, ExitFailed, ExitUsage, ExitFindings, ExitUnreachable, ExitTimeout, ExitForbidden)
+}
+
+// checkURL refuses what cannot be a request to a service, before anybody is asked.
+func checkURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil {
+		return usage(fmt.Sprintf("%q is not a URL: %v", s, err), "weft explain GET http://cart/items --from web")
+	}
+	switch u.Scheme {
+	case "http", "https", "grpc", "tcp", "tls":
+	default:
+		return usage(fmt.Sprintf("%q does not begin with http://, grpc:// or tcp://", s), "weft explain GET http://"+strings.TrimPrefix(s, "//")+" --from web")
+	}
+	if u.Host == "" {
+		return usage(fmt.Sprintf("%q names no service", s), "weft explain GET http://cart/items --from web")
+	}
+	return nil
+}
+
+// parseHeaders reads NAME:VALUE.
+func parseHeaders(in []string) ([]mesh.Header, error) {
+	var out []mesh.Header
+	for _, h := range in {
+		k, v, ok := strings.Cut(h, ":")
+		k, v = strings.ToLower(strings.TrimSpace(k)), strings.TrimSpace(v)
+		if !ok || k == "" || strings.ContainsAny(k, " \t\r\n") || strings.ContainsAny(v, "\r\n") {
+			return nil, usage(fmt.Sprintf("-H %q is not NAME:VALUE", h), "weft explain GET http://cart/items -H x-user:beta --from web")
+		}
+		out = append(out, mesh.Header{Name: k, Value: v})
+	}
+	return out, nil
+}
+
+func explainDoc(x *mesh.Explanation, q mesh.ExplainQuery) render.Doc {
+	d := render.Doc{Kind: "Explanation", Body: x}
+	if x.Backend != "" {
+		d.Names = append(d.Names, "service/"+x.Backend)
+	}
+	d.Table = func(t *render.Table, wide bool) {
+		t.Line(fmt.Sprintf("%s %s from %s", render.Clean(q.Method), render.Clean(q.URL), dash(render.Clean(q.From))))
+		switch x.Basis {
+		case "acknowledged":
+			t.Line(t.Paint(render.Dim, fmt.Sprintf("decided by the configuration that proxy %s has in force (snapshot %d)", render.Clean(x.Proxy), x.Snapshot)))
+		default:
+			t.Line(t.Paint(render.Dim, fmt.Sprintf("decided by what a proxy would be given now (snapshot %d); none acknowledged it yet", x.Snapshot)))
+		}
+		t.Header()
+		last, number := "", 0
+		for _, s := range x.Steps {
+			label := ""
+			if s.Step != last {
+				number++
+				label, last = fmt.Sprintf("%2d %s", number, s.Step), s.Step
+			}
+			t.Row(render.Text(label), render.Text(render.Clean(s.Object)), outcome(s.Outcome), render.Text(render.Clean(s.Detail)), render.Toned(render.Dim, render.Clean(s.Source)))
+		}
+		sharesTable(t, x.Shares)
+		endpointsTable(t, x.Endpoints, wide)
+		t.Line("")
+		t.Line(verdict(t, x))
+		if x.Fault != nil {
+			faultLines(t, []mesh.Fault{*x.Fault})
+		}
+	}
+	return d
+}
+
+// outcome marks what decided and what missed; the words carry the meaning.
+func outcome(s string) render.Cell {
+	switch {
+	case strings.HasPrefix(s, "chosen"), s == "ok", s == "found", s == "match":
+		return render.Toned(render.Good, s)
+	case strings.HasPrefix(s, "refuse"), s == "absent", s == "invalid":
+		return render.Toned(render.Bad, s)
+	}
+	return render.Text(render.Clean(s))
+}
+
+func sharesTable(t *render.Table, shares []mesh.Share) {
+	if len(shares) < 2 {
+		return
+	}
+	t.Line("")
+	t.Header("BACKEND", ">WEIGHT", ">SHARE", "")
+	for _, s := range shares {
+		t.Row(render.Text(render.Clean(fmt.Sprintf("%s:%d", s.Backend, s.Port))), render.Text(fmt.Sprint(s.Weight)),
+			render.Text(render.Percent(s.Share)), render.Toned(render.Bad, render.Clean(s.Invalid)))
+	}
+}
+
+// shownEndpoints bounds the table form; -o wide and json have all.
+const shownEndpoints = 8
+
+func endpointsTable(t *render.Table, endpoints []mesh.Endpoint, wide bool) {
+	if len(endpoints) == 0 {
+		return
+	}
+	t.Line("")
+	t.Header("ENDPOINT", "ADDRESS", "SECURITY", "")
+	for i, e := range endpoints {
+		if i == shownEndpoints && !wide {
+			t.Line(fmt.Sprintf("and %d more (-o wide)", len(endpoints)-i))
+			break
+		}
+		security := render.Toned(render.Warn, "plain text: not in the mesh")
+		if e.Link != "" {
+			security = render.Text("mTLS as " + render.Clean(e.Identity))
+		}
+		state := ""
+		if e.Draining {
+			state = "draining"
+		}
+		t.Row(render.Text(render.Clean(e.Workload)), render.Text(e.Address), security, render.Text(state))
+	}
+}
+
+func verdict(t *render.Table, x *mesh.Explanation) string {
+	switch x.Action {
+	case "forward":
+		if x.Through {
+			return t.Paint(render.Good, "→ would reach ") + render.Clean(x.Backend) + " (no request was sent)"
+		}
+		return t.Paint(render.Bad, "→ would not get through: ") + render.Clean(x.Backend) + " has no endpoint; the proxy would answer 503"
+	case "redirect":
+		return fmt.Sprintf("→ the proxy would redirect: %d to %s", x.Status, render.Clean(x.Location))
+	case "respond":
+		return fmt.Sprintf("→ the proxy would answer %d itself", x.Status)
+	}
+	return t.Paint(render.Bad, "→ would be refused") + fmt.Sprintf(": the proxy would answer %d", x.Status)
+}

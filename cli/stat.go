@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weft-mesh/weft/cli/mesh"
+	"github.com/weft-mesh/weft/cli/render"
+	"github.com/weft-mesh/weft/codes"
+)
+
+// healthyShare is the success share below which an edge is pointed out.
+const healthyShare = 0.999
+
+// maxWindow is how far back the control plane keeps traffic.
+const maxWindow = 30 * time.Minute
+
+func (a *app) statVerb() *cobra.Command {
+	var from, to, namespace string
+	var since, every time.Duration
+	var watch bool
+	cmd := &cobra.Command{
+		Use:   "stat [SERVICE]",
+		Short: "Show success rate, requests and latency by edge, route and backend",
+		Long: `Shows the traffic of the last minute: who called whom, by which route, to which backend;
+success rate, requests a second, latency percentiles, and the share over mTLS.
+
+A row is what the callers' proxies saw. Edges that lose requests come first and are marked with !.
+For opaque TCP the requests are connections.`,
+		Example: "  weft stat\n  weft stat ratings --since 5m\n  weft stat --from web -o json",
+		Args:    atMost(1, "at most one service"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f, err := a.outputFormat()
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				if to != "" {
+					return usage("SERVICE and --to say the same; give one of them", "weft stat "+args[0])
+				}
+				to = args[0]
+			}
+			if since < 10*time.Second || since > maxWindow {
+				return usage(fmt.Sprintf("--since %s is outside of 10s to %s, for which traffic is kept", since, maxWindow), "weft stat --since 5m")
+			}
+			q := mesh.StatQuery{To: ref(to, namespace), From: ref(from, namespace), Window: since}
+			once := func(ctx context.Context) error {
+				return a.ask(ctx, func(ctx context.Context, c mesh.Client) error {
+					edges, err := c.Stat(ctx, q)
+					if err != nil {
+						return err
+					}
+					if len(edges.Edges) == 0 && to != "" {
+						if err := a.knownService(ctx, c, q.To); err != nil {
+							return err
+						}
+					}
+					return a.show(f, statDoc(edges))
+				})
+			}
+			if watch {
+				return a.watch(cmd.Context(), every, once)
+			}
+			return once(cmd.Context())
+		},
+		ValidArgsFunction: a.completeServices,
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&from, "from", "", "only from this workload, NAME or NAMESPACE/NAME")
+	fl.StringVar(&to, "to", "", "only to this service, NAME or NAMESPACE/NAME")
+	fl.StringVarP(&namespace, "namespace", "n", "", "namespace of names without one (default: any)")
+	fl.DurationVar(&since, "since", time.Minute, "how far back to look, 10s to 30m")
+	fl.BoolVarP(&watch, "watch", "w", false, "show again and again until interrupted")
+	fl.DurationVar(&every, "every", 2*time.Second, "how often --watch shows")
+	a.completeFlag(cmd, "from", a.completeWorkloads)
+	a.completeFlag(cmd, "to", a.completeServices)
+	return exits(a.reads(cmd), ExitOK, ExitFailed, ExitUsage, ExitUnreachable, ExitTimeout, ExitForbidden)
+}
+
+// knownService explains an empty answer: no such service, or just no traffic (nil).
+func (a *app) knownService(ctx context.Context, c mesh.Client, want mesh.Ref) error {
+	all, err := c.Services(ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, s := range all {
+		if s.Name == want.Name && (want.Namespace == "" || s.Namespace == want.Namespace) {
+			return nil
+		}
+		names = append(names, s.Namespace+"/"+s.Name)
+	}
+	e := codes.New("W4007", "there is no service "+fmt.Sprintf("%q", strings.TrimPrefix(want.Namespace+"/"+want.Name, "/")))
+	e.Why = fmt.Sprintf("none of the %s has this name", render.Count(len(all), "service"))
+	for _, n := range nearest(want.Name, names) {
+		e.Next = append(e.Next, "weft stat "+n)
+	}
+	e.Next = append(e.Next, "weft status -o wide")
+	return e
+}
+
+// statDoc shows edges, the failing ones first.
+func statDoc(edges *mesh.EdgeList) render.Doc {
+	d := render.Doc{Kind: "EdgeList", Body: edges}
+	for _, e := range edges.Edges {
+		d.Names = append(d.Names, "edge/"+e.From+"->"+e.Backend)
+	}
+	d.Table = func(t *render.Table, wide bool) {
+		if len(edges.Edges) == 0 {
+			t.Line(fmt.Sprintf("no traffic in the last %s", render.Age(time.Duration(edges.WindowMS)*time.Millisecond)))
+			return
+		}
+		head := []string{"", "FROM", "TO", "ROUTE", "BACKEND", ">SUCCESS", ">RPS", ">P50", ">P95", ">P99", ">MTLS"}
+		if wide {
+			head = append(head, "INSTANCE", "PROTOCOL", ">REQUESTS", ">FAILED", ">IN", ">OUT", ">CONNS", ">ACTIVE")
+		}
+		t.Header(head...)
+		several := map[pair]int{}
+		for _, e := range edges.Edges {
+			several[pair{e.From, e.To, e.Route, e.Backend}]++
+		}
+		bad := 0
+		for _, pass := range []bool{true, false} {
+			for _, e := range edges.Edges {
+				if failing := e.Success < healthyShare; failing != pass {
+					continue
+				}
+				if pass {
+					bad++
+				}
+				t.Row(edgeRow(e, several[pair{e.From, e.To, e.Route, e.Backend}] > 1, wide)...)
+			}
+		}
+		if bad > 0 {
+			for _, e := range edges.Edges {
+				if e.Success < healthyShare {
+					t.Line("")
+					t.Line(fmt.Sprintf("! %s to %s lost %d of %s. Why this backend:  %s", render.Clean(e.From), render.Clean(e.Backend),
+						e.Failures, render.Count(int(e.Requests), "request"), explainHint(e)))
+					break
+				}
+			}
+		}
+	}
+	return d
+}
+
+// pair is what makes a row but for the instance of the caller.
+type pair struct{ from, to, route, backend string }
+
+// edgeRow shows an edge; byInstance names the caller's instance instead of its account.
+func edgeRow(e mesh.Edge, byInstance, wide bool) []render.Cell {
+	from := e.From
+	if byInstance {
+		from = e.Workload
+	}
+	mark, tone := render.Text(""), render.Plain
+	if e.Success < healthyShare {
+		mark, tone = render.Toned(render.Bad, "!"), render.Bad
+	}
+	mtls := render.Text(render.Percent(e.MTLS))
+	if e.MTLS < 1 {
+		mtls.Tone = render.Warn
+	}
+	row := []render.Cell{
+		mark, render.Text(render.Clean(from)), render.Text(render.Clean(e.To)), render.Text(render.Clean(e.Route)), render.Text(render.Clean(e.Backend)),
+		render.Toned(tone, render.Percent(e.Success)), render.Text(render.Rate(e.RPS)),
+		render.Text(latency(e.P50MS)), render.Text(latency(e.P95MS)), render.Text(latency(e.P99MS)), mtls,
+	}
+	if wide {
+		row = append(row, render.Text(render.Clean(e.Workload)), render.Text(e.Protocol), render.Text(fmt.Sprint(e.Requests)), render.Text(fmt.Sprint(e.Failures)),
+			render.Text(render.Bytes(e.BytesIn)), render.Text(render.Bytes(e.BytesOut)), render.Text(fmt.Sprint(e.Connections)), render.Text(fmt.Sprint(e.Active)))
+	}
+	return row
+}
+
+// explainHint is the command that explains an edge.
+func explainHint(e mesh.Edge) string {
+	ns, svc, _ := strings.Cut(e.To, "/")
+	host := svc
+	if fromNS, _, _ := strings.Cut(e.From, "/"); fromNS != ns {
+		host = svc + "." + ns
+	}
+	method := "GET http://"
+	switch e.Protocol {
+	case "grpc":
+		method = "POST grpc://"
+	case "tcp", "tls":
+		method = "CONNECT tcp://"
+	}
+	return fmt.Sprintf("weft explain %s%s/ --from %s", method, render.Clean(host), render.Clean(e.From))
+}
+
+func latency(ms float64) string { return render.Latency(time.Duration(ms * float64(time.Millisecond))) }

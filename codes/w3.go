@@ -1,0 +1,6 @@
+package codes
+
+// W3: data path.
+func init() {
+	register()
+}

@@ -1,0 +1,71 @@
+package check
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/weft-mesh/weft/codes"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestErrors holds the whole text that a person reads for each kind of mistake. Each directory of
+// testdata is a configuration; NAME.golden is all that `weft check` says about it.
+func TestErrors(t *testing.T) {
+	list, err := os.ReadDir("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		if !e.IsDir() {
+			continue
+		}
+		dir := filepath.Join("testdata", e.Name())
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			r, err := Dir(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b strings.Builder
+			for _, p := range r.Problems {
+				if _, ok := codes.Lookup(p.Code); !ok {
+					t.Errorf("code %s is not in the catalogue", p.Code)
+				}
+				if p.What == "" || p.Why == "" || len(p.Next) == 0 {
+					t.Errorf("%s lacks what, why or next: %#v", p.Code, p)
+				}
+				b.WriteString(p.Text())
+			}
+			for _, s := range r.Snapshot.Routes {
+				b.WriteString(s.Kind.String() + " " + s.Name.String() + " " + s.Source)
+				for _, p := range s.Parents {
+					b.WriteString("  " + p.Service.String() + "=" + p.Accepted.Reason)
+				}
+				b.WriteString("  refs=" + s.ResolvedRefs.Reason + "\n")
+			}
+			golden := filepath.Join("testdata", filepath.Base(dir)+".golden")
+			if *update {
+				if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b.String() != string(want) {
+				t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+			}
+		})
+	}
+}
+
+func TestDirThatIsMissing(t *testing.T) {
+	_, err := Dir(filepath.Join(t.TempDir(), "nowhere"))
+	if e, ok := err.(*codes.Error); !ok || e.Code != "W1001" {
+		t.Fatalf("got %v, want W1001", err)
+	}
+}

@@ -1,0 +1,88 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+
+	pb "github.com/weft-mesh/weft/api/discovery"
+	"github.com/weft-mesh/weft/api/report"
+	wcodes "github.com/weft-mesh/weft/codes"
+	"github.com/weft-mesh/weft/model/wire"
+	"github.com/weft-mesh/weft/observe"
+)
+
+// maxBatch bounds the series of one report; an honest proxy sends at most 1000.
+const maxBatch = 5000
+
+// reportService implements pb.ReportServer.
+type reportService struct {
+	pb.UnimplementedReportServer
+	store *observe.Store
+	log   *slog.Logger
+}
+
+// Stream implements pb.ReportServer.
+func (s *reportService) Stream(stream grpc.BidiStreamingServer[pb.ReportBatch, pb.ReportAck]) error {
+	c := callerOf(stream.Context())
+	var instance string
+	defer func() {
+		if instance != "" {
+			s.store.Gone(instance)
+		}
+	}()
+	for {
+		b, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		// Instances of different callers are told apart, so that nobody can make another's
+		// batches look like ones that came before.
+		key := identityOf(c) + "|" + b.GetInstance()
+		if instance != "" && key != instance || len(key) > 1024 || b.GetInstance() == "" {
+			return badReport("the instance is missing, too long, or changed")
+		}
+		instance = key
+		series, err := s.check(b, identityOf(c))
+		if err != nil {
+			return err
+		}
+		s.store.Add(instance, b.GetSequence(), series)
+		if err := stream.Send(&pb.ReportAck{Sequence: b.GetSequence()}); err != nil {
+			return err
+		}
+	}
+}
+
+// check decodes a batch. A proxy elsewhere reports what its own workload did as a client, or what
+// it saw as a server, and nothing in other names.
+func (s *reportService) check(b *pb.ReportBatch, identity string) ([]report.Series, error) {
+	if len(b.GetSeries()) > maxBatch {
+		return nil, badReport(fmt.Sprintf("%d series, want at most %d", len(b.GetSeries()), maxBatch))
+	}
+	out := make([]report.Series, 0, len(b.GetSeries()))
+	for _, m := range b.GetSeries() {
+		one, err := wire.ToSeries(m)
+		if err != nil {
+			return nil, badReport(err.Error())
+		}
+		if identity != "" && one.Direction == report.Outbound && one.SourceIdentity != identity {
+			return nil, badReport(fmt.Sprintf("%s reports for %s", identity, one.SourceIdentity))
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+func badReport(why string) error {
+	e := wcodes.New("W2107", "a report is not valid")
+	e.Why = why
+	return wire.Status(codes.InvalidArgument, e)
+}

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package join
+
+import "syscall"
+
+// attributes has nothing to say here.
+func attributes(bool) *syscall.SysProcAttr { return nil }

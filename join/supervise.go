@@ -1,0 +1,128 @@
+package join
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/weft-mesh/weft/codes"
+	"github.com/weft-mesh/weft/proxy/config"
+)
+
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 5 * time.Second
+	// healthy is how long a proxy must have run for its end to count as a first one.
+	healthy = 10 * time.Second
+)
+
+// restartPause is the pause before a start: none before the first, then growing. Proxies are
+// one to a process, so there is no herd to spread out.
+func restartPause(failures int) time.Duration {
+	if failures <= 0 {
+		return 0
+	}
+	if failures > 6 { // 100 ms doubled six times is beyond the longest
+		return lastPause
+	}
+	return min(firstPause<<(failures-1), lastPause)
+}
+
+// supervisor keeps one proxy running. start, keep and stop are called in this order, by one
+// goroutine at a time.
+type supervisor struct {
+	launcher launcher
+	log      *slog.Logger
+	drain    time.Duration
+
+	current  *proxy        // nil while there is none
+	restarts atomic.Uint64 // successful ones
+}
+
+// start starts the first proxy.
+func (s *supervisor) start(ctx context.Context) error {
+	p, err := s.launcher.start(ctx, true)
+	if err != nil {
+		return err
+	}
+	s.adopt(p)
+	return nil
+}
+
+// adopt makes p the current proxy, and its addresses the ones that the next one will have.
+func (s *supervisor) adopt(p *proxy) {
+	s.current = p
+	c := &s.launcher.config
+	keep := func(field *string, got string) {
+		if *field != "" && got != "" {
+			*field = got
+		}
+	}
+	keep(&c.Link, p.ready.Link)
+	keep(&c.Outbound.Proxy, p.ready.Proxy)
+	keep(&c.Metrics, p.ready.Metrics)
+	if len(p.ready.Services) == len(c.Outbound.Services) {
+		for i, got := range p.ready.Services {
+			want := c.Outbound.Services[i]
+			if got.Namespace == want.Namespace && got.Service == want.Service && got.Port == want.Port {
+				keep(&c.Outbound.Services[i].Listen, got.Listen)
+			}
+		}
+	}
+}
+
+// keep starts the proxy again whenever it ends, until ctx does.
+func (s *supervisor) keep(ctx context.Context) {
+	failures := 0
+	for began := time.Now(); ; {
+		if s.current != nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-s.current.done:
+			}
+			if time.Since(began) >= healthy {
+				failures = 0
+			}
+			s.tell(s.current)
+			s.current = nil
+		}
+		pause := time.NewTimer(restartPause(failures))
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		case <-pause.C:
+		}
+		failures++
+		p, err := s.launcher.start(ctx, true)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.log.Error("the proxy could not be started again", "err", err, "attempt", failures, "pause", restartPause(failures))
+			}
+			continue
+		}
+		s.adopt(p)
+		began = time.Now()
+		s.log.Info("the proxy is back", "pid", p.cmd.Process.Pid, "restarts", s.restarts.Add(1))
+	}
+}
+
+// tell logs the end of a proxy.
+func (s *supervisor) tell(p *proxy) {
+	e := codes.New("W4112", "the proxy ended and is being started again")
+	e.Why = p.cmd.ProcessState.String() + p.lastWords()
+	s.log.Warn(e.What, "code", e.Code, "why", e.Why, "pid", p.cmd.Process.Pid)
+}
+
+// stop ends the current proxy. hurry, when closed, makes it end at once.
+func (s *supervisor) stop(hurry <-chan struct{}) {
+	if s.current != nil {
+		s.current.stop(s.drain, hurry)
+		s.current = nil
+	}
+}
+
+// ready is what the current proxy said.
+func (s *supervisor) ready() config.Ready { return s.current.ready }

@@ -1,0 +1,165 @@
+package observe
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/weft-mesh/weft/api/report"
+	"github.com/weft-mesh/weft/model"
+)
+
+// Group is what makes a row.
+type Group uint8
+
+// The groups, from the finest.
+const (
+	ByBackend Group = iota // source, service, route, backend, protocol
+	ByRoute                // source, service, route, protocol
+	ByEdge                 // source, service, protocol
+	ByService              // service
+)
+
+// Query chooses series. The zero Query is all outbound traffic of the last minute by backend.
+type Query struct {
+	Window time.Duration // 0: one minute; at most Keep
+	// Service and Source choose by namespace, and by name unless it is empty; the zero Name
+	// chooses all.
+	Service, Source model.Name
+	Group           Group
+	Inbound         bool // as counted by the servers' proxies
+}
+
+// Row is the traffic of one group.
+type Row struct {
+	report.Key
+	report.Counts
+	// MTLS is the share of requests over mTLS (of connections if there were no requests).
+	MTLS float64
+	// SuccessRate is 1 if there were no requests.
+	SuccessRate float64
+	RPS         float64
+
+	tlsRequests, tlsOpened uint64
+}
+
+// Quantile gives a latency quantile.
+func (r *Row) Quantile(q float64) time.Duration {
+	return time.Duration(report.Quantile(r.Latency, q) * float64(time.Microsecond))
+}
+
+// Mean gives the mean latency.
+func (r *Row) Mean() time.Duration {
+	if n := r.Requests(); n > 0 {
+		return time.Duration(r.LatencySumMicros/n) * time.Microsecond
+	}
+	return 0
+}
+
+// Answer is the result of a Query.
+type Answer struct {
+	Rows     []Row // sorted by service, source, route, backend
+	From, To time.Time
+	Dropped  uint64
+}
+
+// Stat answers a query. The time covered begins at a window's border, and not before the store
+// was made; rates are by that time.
+func (s *Store) Stat(q Query) Answer {
+	if q.Window <= 0 {
+		q.Window = time.Minute
+	}
+	q.Window = min(q.Window, Keep)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	to := s.now()
+	from := to.Add(-q.Window)
+	if begin := from.Truncate(Window); begin.Before(from) {
+		from = begin // the whole of the oldest window counts
+	}
+	if from.Before(s.started) {
+		from = s.started
+	}
+	rows := map[report.Key]*Row{}
+	row := func(k report.Key) *Row {
+		g := q.group(k)
+		r := rows[g]
+		if r == nil {
+			r = &Row{Key: g}
+			rows[g] = r
+		}
+		return r
+	}
+	for _, w := range s.windows {
+		if !w.begin.Add(Window).After(from) || w.begin.After(to) {
+			continue
+		}
+		for k, c := range w.cells {
+			if !q.chooses(k) {
+				continue
+			}
+			r := row(k)
+			r.Add(c)
+			if k.TLS {
+				r.tlsRequests += c.Requests()
+				r.tlsOpened += c.Opened
+			}
+		}
+	}
+	for k, g := range s.active {
+		if q.chooses(k.key) && to.Sub(g.seen) < activeLife {
+			row(k.key).Active += g.n
+		}
+	}
+	out := Answer{From: from, To: to, Dropped: s.dropped, Rows: make([]Row, 0, len(rows))}
+	for _, r := range rows {
+		r.finish(to.Sub(from))
+		out.Rows = append(out.Rows, *r)
+	}
+	slices.SortFunc(out.Rows, func(a, b Row) int {
+		return cmp.Or(compareNames(a.Service, b.Service), compareNames(a.Source, b.Source), cmp.Compare(a.SourceIdentity, b.SourceIdentity),
+			cmp.Compare(a.Route, b.Route), compareNames(a.Backend, b.Backend))
+	})
+	return out
+}
+
+func (r *Row) finish(covered time.Duration) {
+	r.SuccessRate = 1
+	n := r.Requests()
+	if n > 0 {
+		r.SuccessRate = float64(r.Success) / float64(n)
+		r.MTLS = float64(r.tlsRequests) / float64(n)
+	} else if r.Opened > 0 {
+		r.MTLS = float64(r.tlsOpened) / float64(r.Opened)
+	}
+	if sec := covered.Seconds(); sec >= 0.001 {
+		r.RPS = float64(n) / sec
+	}
+}
+
+func (q *Query) chooses(k report.Key) bool {
+	return (k.Direction == report.Inbound) == q.Inbound && matches(q.Service, k.Service) && matches(q.Source, k.Source)
+}
+
+func matches(want, got model.Name) bool {
+	return (want.Namespace == "" || want.Namespace == got.Namespace) && (want.Name == "" || want.Name == got.Name)
+}
+
+// group gives the part of a key that the rows are told apart by.
+func (q *Query) group(k report.Key) report.Key {
+	k.TLS = false
+	switch q.Group {
+	case ByService:
+		return report.Key{Direction: k.Direction, Service: k.Service}
+	case ByEdge:
+		k.Route, k.Backend = "", model.Name{}
+	case ByRoute:
+		k.Backend = model.Name{}
+	case ByBackend:
+	}
+	return k
+}
+
+func compareNames(a, b model.Name) int {
+	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+}

@@ -1,0 +1,92 @@
+// Package admin serves what a proxy tells of itself: counters in Prometheus text on a TCP port,
+// read-only, and the state on a Unix socket that only the proxy's user may open. It never changes
+// anything; it knows no secret.
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/weft-mesh/weft/proxy/telemetry"
+)
+
+// Server is the pages of one proxy.
+type Server struct {
+	Registry *telemetry.Registry
+	// State gives what /state shows; it is marshalled as JSON.
+	State func() any
+	// Ready tells whether the proxy serves.
+	Ready func() bool
+}
+
+// ServeMetrics serves /metrics and /ready on ln until ctx ends; it closes ln.
+func (s *Server) ServeMetrics(ctx context.Context, ln net.Listener) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", s.metrics)
+	mux.HandleFunc("GET /ready", s.ready)
+	return serve(ctx, ln, mux)
+}
+
+// ServeState serves /state, /metrics and /ready on a Unix socket until ctx ends; it closes ln.
+func (s *Server) ServeState(ctx context.Context, ln net.Listener) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", s.metrics)
+	mux.HandleFunc("GET /ready", s.ready)
+	mux.HandleFunc("GET /state", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("content-type", "application/json")
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		e.Encode(s.State()) //nolint:errcheck // the client went away
+	})
+	return serve(ctx, ln, mux)
+}
+
+// ListenUnix makes the socket at path, mode 0600, over a dead one.
+func ListenUnix(path string) (net.Listener, error) {
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		c.Close() //nolint:errcheck // only asked whether somebody is there
+		return nil, fmt.Errorf("admin socket %s: another proxy answers on it", path)
+	}
+	os.Remove(path) //nolint:errcheck // listening tells
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("admin socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		ln.Close() //nolint:errcheck // the chmod is what failed
+		return nil, fmt.Errorf("admin socket: %w", err)
+	}
+	return ln, nil
+}
+
+func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("content-type", telemetry.ContentType)
+	s.Registry.WritePrometheus(w) //nolint:errcheck // the client went away
+}
+
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	if !s.Ready() {
+		http.Error(w, "not ready", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}
+
+func serve(ctx context.Context, ln net.Listener, h http.Handler) error {
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	stop := context.AfterFunc(ctx, func() { srv.Close() }) //nolint:errcheck // ends Serve, which tells
+	defer stop()
+	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

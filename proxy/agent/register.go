@@ -1,0 +1,141 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"google.golang.org/grpc"
+
+	pb "github.com/weft-mesh/weft/api/discovery"
+	"github.com/weft-mesh/weft/codes"
+	"github.com/weft-mesh/weft/model/wire"
+)
+
+// leaveTimeout bounds the goodbye at the end of Run.
+const leaveTimeout = time.Second
+
+// runRegistration keeps the workload registered until ctx ends, then leaves.
+func (a *Agent) runRegistration(ctx context.Context, conn *grpc.ClientConn) {
+	if a.opt.Control.Socket == "" {
+		select {
+		case <-a.keeper.Ready():
+		case <-ctx.Done():
+			return
+		}
+	}
+	told := false
+	for n := 0; ctx.Err() == nil; n++ {
+		began := a.opt.Now()
+		err := a.registerOnce(ctx, conn)
+		if ctx.Err() != nil {
+			return
+		}
+		if a.opt.Now().Sub(began) > 10*time.Second {
+			n, told = 0, false
+		}
+		// A refusal deserves a line of its own; a lost control plane is told by discovery.
+		var coded *codes.Error
+		if err = unreachable(err, a.opt.Control); errors.As(err, &coded) && coded.Code != "W2201" && !told {
+			told = true
+			a.setStatus(func(s *Status) { s.RegisterError = err.Error() })
+			a.log.Error("the workload was not registered; trying again", "err", err)
+		}
+		sleep(ctx, pause(n, a.opt.Rand()))
+	}
+}
+
+func (a *Agent) registration() *pb.Registration {
+	w := a.opt.Workload
+	r := &pb.Registration{
+		Name: &pb.Name{Namespace: w.Namespace, Name: w.Name}, Instance: a.instance, ServiceAccount: serviceAccount(w),
+		Service: w.Service, Labels: w.Labels, Link: wire.AddrPort(a.opt.Link), Zone: w.Zone, Node: a.opt.Node,
+		Proxy: a.opt.Name, Pid: int64(os.Getpid()),
+	}
+	for _, p := range w.Ports {
+		proto, _ := wire.ProtocolByName(p.Protocol) // checked by New
+		r.Ports = append(r.Ports, &pb.RegisteredPort{Name: p.Name, Addr: wire.AddrPort(p.Addr), Protocol: pb.Protocol(proto)})
+	}
+	return r
+}
+
+// registerOnce runs one registration stream. The stream outlives ctx for a moment, to leave.
+func (a *Agent) registerOnce(ctx context.Context, conn *grpc.ClientConn) error {
+	sctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	// Opening must end with ctx, so it is cancelled by it; from then on only this function ends it.
+	stop := context.AfterFunc(ctx, cancel)
+	stream, err := pb.NewRegistryClient(conn).Register(sctx)
+	if err != nil {
+		stop()
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.registryReplies(stream) }()
+	defer func() { cancel(); <-ended }()
+	send := func(r *pb.RegisterRequest) error {
+		if err := stream.Send(r); err == nil {
+			return nil
+		}
+		err := <-ended // the stream is over; only the receiver learns why
+		ended <- err
+		return err
+	}
+	if err := send(&pb.RegisterRequest{Request: &pb.RegisterRequest_Registration{Registration: a.registration()}}); err != nil {
+		stop()
+		return err
+	}
+	if !stop() {
+		return ctx.Err()
+	}
+
+	drain := a.drain
+	for {
+		select {
+		case err := <-ended:
+			ended <- err
+			return err
+		case <-drain:
+			drain = nil
+			if err := send(&pb.RegisterRequest{Request: &pb.RegisterRequest_Draining{Draining: &pb.Draining{}}}); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			if send(&pb.RegisterRequest{Request: &pb.RegisterRequest_Leave{Leave: &pb.Leave{}}}) == nil && stream.CloseSend() == nil {
+				t := time.NewTimer(leaveTimeout)
+				defer t.Stop()
+				select {
+				case err := <-ended: // the control plane has taken it in
+					ended <- err
+				case <-t.C:
+				}
+			}
+			return ctx.Err()
+		}
+	}
+}
+
+// registryReplies takes what the registry says until the stream ends.
+func (a *Agent) registryReplies(stream grpc.BidiStreamingClient[pb.RegisterRequest, pb.RegisterReply]) error {
+	for {
+		reply, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return errors.New("the control plane ended the registration")
+		}
+		if err != nil {
+			return err
+		}
+		switch r := reply.GetReply().(type) {
+		case *pb.RegisterReply_Registered:
+			a.enrolled.set()
+			a.setStatus(func(s *Status) { s.RegisterError = "" })
+			a.log.Info("registered", "workload", a.opt.Workload.Namespace+"/"+a.opt.Workload.Name, "identity", r.Registered.GetIdentity())
+		case *pb.RegisterReply_Settled:
+			if r.Settled.GetDraining() {
+				a.drained.set()
+			}
+		}
+	}
+}

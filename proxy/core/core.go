@@ -1,0 +1,313 @@
+// Package core is the data path as one state machine: bytes, timers and tables go in; bytes,
+// dials and timers come out. It does no I/O, starts no goroutine and reads no clock: a driver
+// (proxy/drive/epoll, proxy/drive/net, sim) owns the sockets and calls the entry points of Core
+// on one loop.
+//
+// The path of a request, each step in the file of its name:
+//
+//	detect  what is spoken                        sniff.go
+//	head    a request is complete                 h1server.go, h2server.go
+//	decide  route, backend, filters               outbound.go (callers' side), inbound.go (callees' side)
+//	pick    an endpoint, a connection to it       pool.go
+//	send    upstream                              h1client.go, h2client.go, raw.go
+//	copy    bodies both ways, with back-pressure  exchange.go
+//	finish  count, settle, reuse                  exchange.go
+package core
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/weft-mesh/weft/decide"
+	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/proxy/balance"
+	"github.com/weft-mesh/weft/proxy/telemetry"
+)
+
+// Limits bound what peers can make the core hold or wait for. Zero fields mean the defaults.
+type Limits struct {
+	ConnectTimeout   time.Duration // 1 s: TCP and TLS handshake of an upstream connection
+	DiscoveryTimeout time.Duration // 2 s: first contact with a destination
+	HeadTimeout      time.Duration // 10 s: from the first byte of a head to its last
+	IdleTimeout      time.Duration // 5 min: a downstream connection without a byte
+	AppIdle          time.Duration // 4 s: an unused connection to an application; below Node's 5 s
+	LinkIdle         time.Duration // 90 s: an unused link
+	ServerFirst      time.Duration // 2 ms: silence after which a client may be waiting for the server
+	MaxParked        int           // 1000: requests waiting for one connection or discovery answer
+	MaxPoolConns     int           // 1024: HTTP/1 connections to one application
+	MaxConns         int           // 60,000: all connections of the loop
+}
+
+func (l Limits) withDefaults() Limits {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&l.ConnectTimeout, time.Second)
+	set(&l.DiscoveryTimeout, 2*time.Second)
+	set(&l.HeadTimeout, 10*time.Second)
+	set(&l.IdleTimeout, 5*time.Minute)
+	set(&l.AppIdle, 4*time.Second)
+	set(&l.LinkIdle, 90*time.Second)
+	set(&l.ServerFirst, 2*time.Millisecond)
+	if l.MaxParked == 0 {
+		l.MaxParked = 1000
+	}
+	if l.MaxPoolConns == 0 {
+		l.MaxPoolConns = 1024
+	}
+	if l.MaxConns == 0 {
+		l.MaxConns = 60_000
+	}
+	return l
+}
+
+// Workload is an application instance that this proxy serves.
+type Workload struct {
+	Name     model.Name
+	Service  model.Name // the service that it stands for, for inbound counters; may be empty
+	Identity string     // SPIFFE ID
+	Ports    []AppPort
+}
+
+// AppPort is where an application listens.
+type AppPort struct {
+	Addr     netip.AddrPort
+	Protocol model.Protocol
+}
+
+// Config makes a Core.
+type Config struct {
+	Host     Host
+	Now      time.Duration // time of the driver's clock at the start
+	Rand     func() uint64
+	Shard    *telemetry.Shard
+	Workload Workload
+	Limits   Limits
+	Log      *slog.Logger
+	// Own lists the proxy's own listening addresses: never a destination (loops).
+	Own []netip.AddrPort
+}
+
+// Core is the machine of one loop. Not safe for concurrent use: its driver calls it from one
+// goroutine at a time.
+type Core struct {
+	host   Host
+	limits Limits
+	self   Workload
+	own    []netip.AddrPort
+	rand   func() uint64
+	shard  *telemetry.Shard
+	log    *slog.Logger
+
+	now   time.Duration
+	wheel wheel
+	table *decide.Table
+
+	conns         connList
+	nconns        int
+	dirty         []*Conn // have output or something to do at the end of the batch
+	bufs          buffers
+	sets          map[*decide.EndpointSet]*setEntry
+	setNames      map[setName]*setEntry
+	pools         map[poolKey]*pool
+	series        map[seriesKey]*telemetry.Series
+	inboundSeries map[inboundKey]*telemetry.Series
+	waiting       map[model.Name][]waiter        // parked for discovery
+	opaque        map[model.Name]map[uint16]bool // ports whose server was seen to speak first
+
+	canon   decide.Canonical
+	scratch decide.Scratch
+	query   decide.Query
+	fields  fieldScratch
+
+	freeX    []*exchange
+	serving  []*pool // have idle connections for waiters
+	draining bool
+}
+
+type setName struct {
+	service model.Name
+	port    uint16
+}
+
+// setEntry is a balancer set and the table's set that it mirrors.
+type setEntry struct {
+	name setName
+	src  *decide.EndpointSet
+	set  balance.Set
+}
+
+// New makes a Core that knows no service yet.
+func New(cfg Config) *Core {
+	c := &Core{
+		host: cfg.Host, limits: cfg.Limits.withDefaults(), self: cfg.Workload, own: cfg.Own,
+		rand: cfg.Rand, shard: cfg.Shard, log: cfg.Log, now: cfg.Now,
+		sets:          map[*decide.EndpointSet]*setEntry{},
+		setNames:      map[setName]*setEntry{},
+		pools:         map[poolKey]*pool{},
+		series:        map[seriesKey]*telemetry.Series{},
+		waiting:       map[model.Name][]waiter{},
+		inboundSeries: map[inboundKey]*telemetry.Series{},
+		opaque:        map[model.Name]map[uint16]bool{},
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	c.wheel.init(cfg.Now)
+	c.table, _ = decide.Compile(nil, &decide.View{})
+	return c
+}
+
+// SetNow tells the time of the batch that follows. Time never goes back.
+func (c *Core) SetNow(now time.Duration) {
+	if now > c.now {
+		c.now = now
+	}
+}
+
+// Tick fires the timers that are due.
+func (c *Core) Tick() { c.wheel.advance(c.now) }
+
+// NextTimer tells when Tick should be called again at the latest.
+func (c *Core) NextTimer() (at time.Duration, ok bool) { return c.wheel.next() }
+
+// SetTable replaces what the core knows of the mesh. Requests that are under way keep the
+// decision they were given; those that waited for discovery are decided now.
+func (c *Core) SetTable(t *decide.Table) {
+	c.table = t
+	clear(c.series)
+	c.refreshSets()
+	c.wakeWaiting()
+}
+
+// Flush writes everything that the batch produced. The driver calls it once after the events of
+// one wake-up, so that all frames of a batch share a record and a system call.
+func (c *Core) Flush() {
+	for len(c.dirty) > 0 || len(c.serving) > 0 {
+		c.serveWaiters()
+		if len(c.dirty) == 0 {
+			break
+		}
+		cn := c.dirty[len(c.dirty)-1]
+		c.dirty = c.dirty[:len(c.dirty)-1]
+		cn.dirty = false
+		cn.flush()
+	}
+}
+
+// Conns is the number of open connections.
+func (c *Core) Conns() int { return c.nconns }
+
+// Drain begins a graceful end: idle connections close, busy ones finish what they have
+// (GOAWAY, Connection: close). The driver has closed its listeners, or does so after the peers
+// know. Work is left while Busy reports true.
+func (c *Core) Drain() {
+	c.draining = true
+	for cn := c.conns.head; cn != nil; {
+		next := cn.next
+		cn.h.drain()
+		cn = next
+	}
+}
+
+// Busy reports whether exchanges are under way.
+func (c *Core) Busy() bool {
+	for cn := c.conns.head; cn != nil; cn = cn.next {
+		if cn.h.busy() {
+			return true
+		}
+	}
+	return false
+}
+
+// Accept takes a new downstream connection. It returns nil if the core will not have it; the
+// driver then closes it.
+func (c *Core) Accept(a Accept) *Conn {
+	if c.nconns >= c.limits.MaxConns {
+		c.shard.Refused("W3011")
+		return nil
+	}
+	cn := c.newConn(a.Remote)
+	cn.peer = a.Peer
+	cn.accepted = true
+	c.shard.Conn(true)
+	switch a.Listener.Kind {
+	case ListenLink:
+		serveH2(cn, true, dest{})
+	case ListenProxy:
+		serveH1(cn, dest{any: true}, nil)
+	case ListenService:
+		sniff(cn, dest{service: a.Listener.Service, port: a.Listener.Port})
+	case ListenTransparent:
+		sniff(cn, c.destOf(a.OrigDst))
+	}
+	return cn
+}
+
+// destOf names an original destination.
+func (c *Core) destOf(ap netip.AddrPort) dest {
+	ap = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	d := dest{addr: ap, port: ap.Port()}
+	if n, ok := c.host.ServiceOfIP(ap.Addr()); ok {
+		d.service = n
+	} else if s := c.table.ServiceByIP(ap.Addr()); s != nil {
+		d.service = s.Model.Name
+	}
+	return d
+}
+
+// Connected tells that a dialed connection is up (err nil) or will never be.
+func (c *Core) Connected(cn *Conn, err error) {
+	if cn.closed {
+		return
+	}
+	cn.connecting = false
+	if err != nil {
+		cn.gone()
+		cn.h.closed(err)
+		return
+	}
+	cn.touch()
+	cn.h.connected()
+}
+
+// Received gives bytes of a connection. p belongs to the core until it returns and may be
+// changed by it.
+func (c *Core) Received(cn *Conn, p []byte) {
+	if cn.closed {
+		return
+	}
+	cn.active = c.now
+	cn.h.received(p)
+}
+
+// EOF tells that the peer has ended its sending direction.
+func (c *Core) EOF(cn *Conn) {
+	if cn.closed || cn.eof {
+		return
+	}
+	cn.eof = true
+	cn.h.eof()
+}
+
+// Drained tells that everything written has gone to the kernel.
+func (c *Core) Drained(cn *Conn) {
+	if cn.closed {
+		return
+	}
+	cn.queued = 0
+	cn.active = c.now
+	cn.markDirty()
+}
+
+// Closed tells that the connection broke.
+func (c *Core) Closed(cn *Conn, err error) {
+	if cn.closed {
+		return
+	}
+	cn.gone()
+	cn.h.closed(err)
+}

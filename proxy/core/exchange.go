@@ -1,0 +1,440 @@
+package core
+
+import (
+	"time"
+
+	"github.com/weft-mesh/weft/decide"
+	"github.com/weft-mesh/weft/message"
+	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/proxy/balance"
+	"github.com/weft-mesh/weft/proxy/h2"
+	"github.com/weft-mesh/weft/proxy/telemetry"
+)
+
+// downSide is where an exchange came from: it takes the response.
+type downSide interface {
+	respond(x *exchange, r *message.Response, end bool) // also 1xx, with end false
+	sendDown(x *exchange, p []byte, end bool) (pending int)
+	trailersDown(x *exchange, f []message.Field)
+	resetDown(x *exchange, code h2.ErrCode) // the response cannot be completed
+	creditDown(x *exchange, n int)          // n bytes of the request's body were passed on
+	endDown(x *exchange)                    // the exchange is over; forget it
+}
+
+// upSide is where an exchange goes: it takes the request.
+type upSide interface {
+	request(x *exchange, r *message.Request, end bool)
+	sendUp(x *exchange, p []byte, end bool) (pending int)
+	trailersUp(x *exchange, f []message.Field)
+	resetUp(x *exchange, code h2.ErrCode) // nobody wants the response any more; forget x
+	creditUp(x *exchange, n int)          // n bytes of the response's body were passed on
+	endUp(x *exchange)                    // the exchange is over; forget it
+}
+
+// exchange joins one downstream request, or tunnel, to one upstream. It is the unit of
+// accounting: each accepted exchange ends exactly once, in finish.
+type exchange struct {
+	core *Core
+	down downSide
+	up   upSide
+	ds   *h2.Stream // down is HTTP/2
+	us   *h2.Stream // up is HTTP/2
+
+	dest    dest
+	inbound bool // callee's side of a link
+	isHEAD  bool
+	connect bool // CONNECT: a tunnel from its start
+	upgrade bool // asked for an upgrade; a tunnel after 101
+	tunnel  bool // bytes both ways, ends are independent
+	h2app   bool // downstream spoke HTTP/2, so the application is spoken to in HTTP/2
+	grpc    bool
+	mirror  bool      // a copy whose response nobody sees
+	of      *exchange // the original of a mirror
+	peer    string
+
+	d     decide.Decision
+	port  *decide.ServicePort
+	rule  *decide.Rule
+	entry *setEntry
+	ep    *balance.Endpoint
+	pool  *pool
+	tries int
+
+	start      time.Duration
+	reqDone    bool // the request's end was received
+	respHead   bool // a final response head was sent down
+	respDone   bool // the response's end was sent down
+	finished   bool
+	status     int
+	failed     bool
+	grpcFailed bool // grpc-status was not 0
+	sent, got  uint64
+	series     *telemetry.Series
+	deadline   timer
+	mirrors    []*exchange
+
+	// While there is no upstream the request waits here.
+	kept    bool // saved and held are the whole request
+	waitSvc model.Name
+	saved   message.Request
+	arena   []byte
+	sfields []message.Field
+	held    []byte
+	heldEnd bool
+
+	owedDown  int        // request bytes that are not yet credited to the downstream
+	resetCode h2.ErrCode // of the upstream's reset
+	owedUp    int        // response bytes that are not yet credited to the upstream
+
+	origin []byte // Origin of the request, for CORS; in arena2
+}
+
+func (c *Core) newExchange(down downSide) *exchange {
+	var x *exchange
+	if n := len(c.freeX); n > 0 {
+		x = c.freeX[n-1]
+		c.freeX = c.freeX[:n-1]
+	} else {
+		x = &exchange{core: c}
+		x.deadline.fire = x.expire
+	}
+	x.down = down
+	x.start = c.now
+	return x
+}
+
+// release returns x to the pool. Nobody may refer to it any more.
+func (x *exchange) release() {
+	c := x.core
+	keep := exchange{core: c, arena: x.arena[:0], sfields: x.sfields[:0], held: x.held[:0], origin: x.origin[:0], mirrors: x.mirrors[:0]}
+	keep.deadline.fire = x.deadline.fire
+	if cap(keep.held) > bufferSize {
+		keep.held = nil
+	}
+	if cap(keep.arena) > bufferSize {
+		keep.arena = nil
+	}
+	*x = keep
+	if len(c.freeX) < 1024 {
+		c.freeX = append(c.freeX, x)
+	}
+}
+
+// park keeps a copy of the request while there is nothing to send it to.
+func (x *exchange) park(r *message.Request, end bool) {
+	if r == &x.saved {
+		return
+	}
+	x.kept = true
+	n := len(r.Method) + len(r.Scheme) + len(r.Authority) + len(r.Path) + len(r.Protocol)
+	for i := range r.Fields {
+		n += len(r.Fields[i].Name) + len(r.Fields[i].Value)
+	}
+	if cap(x.arena) < n {
+		x.arena = make([]byte, 0, n+256)
+	}
+	a := x.arena[:0]
+	keep := func(p []byte) []byte {
+		if len(p) == 0 {
+			return nil
+		}
+		at := len(a)
+		a = append(a, p...)
+		return a[at:len(a):len(a)]
+	}
+	s := *r
+	s.Method, s.Scheme, s.Authority = keep(r.Method), keep(r.Scheme), keep(r.Authority)
+	s.Path, s.Protocol = keep(r.Path), keep(r.Protocol)
+	f := x.sfields[:0]
+	for i := range r.Fields {
+		f = append(f, message.Field{Name: keep(r.Fields[i].Name), Value: keep(r.Fields[i].Value), Sensitive: r.Fields[i].Sensitive})
+	}
+	x.arena, x.sfields = a, f
+	s.Fields = f
+	x.saved = s
+	x.heldEnd = x.heldEnd || end
+}
+
+// attach gives the request to an upstream that is ready.
+func (x *exchange) attach(up upSide, r *message.Request) {
+	x.up = up
+	end := x.heldEnd && len(x.held) == 0 && !x.upgrade && !x.connect
+	up.request(x, r, end)
+	if x.finished || x.up != up || end {
+		return
+	}
+	if len(x.held) > 0 || x.heldEnd {
+		held, heldEnd := x.held, x.heldEnd && !x.upgrade
+		x.kept = x.kept && len(held) == 0
+		x.held = x.held[:0]
+		pending := up.sendUp(x, held, heldEnd)
+		if x.finished {
+			return
+		}
+		if pending <= highWater {
+			x.creditRequest()
+		}
+	}
+}
+
+// reqData takes a piece of the request's body, or of a tunnel.
+func (x *exchange) reqData(p []byte, end bool) {
+	if x.finished || x.reqDone {
+		return
+	}
+	x.sent += uint64(len(p))
+	x.reqDone = end
+	for _, m := range x.mirrors {
+		m.mirrorData(p, end)
+	}
+	if x.up == nil {
+		x.held = append(x.held, p...)
+		x.heldEnd = x.heldEnd || end
+		x.owedDown += len(p)
+		return
+	}
+	x.owedDown += len(p)
+	x.kept = x.kept && len(p) == 0
+	if x.up.sendUp(x, p, end) <= highWater && !x.finished {
+		x.creditRequest()
+	}
+	x.checkDone()
+}
+
+// reqTrailers ends the request with trailers.
+func (x *exchange) reqTrailers(f []message.Field) {
+	if x.finished || x.reqDone {
+		return
+	}
+	if x.up == nil { // trailers of a request that still waits are dropped: allowed (RFC 9110 section 6.5.1)
+		x.reqData(nil, true)
+		return
+	}
+	x.reqDone = true
+	x.up.trailersUp(x, f)
+	x.checkDone()
+}
+
+// creditRequest lets the downstream send more.
+func (x *exchange) creditRequest() {
+	if n := x.owedDown; n > 0 {
+		x.owedDown = 0
+		x.down.creditDown(x, n)
+	}
+}
+
+// upWritable: the upstream has room again.
+func (x *exchange) upWritable() {
+	if !x.finished {
+		x.creditRequest()
+	}
+}
+
+// downWritable: the downstream has room again.
+func (x *exchange) downWritable() {
+	if n := x.owedUp; n > 0 && !x.finished && x.up != nil {
+		x.owedUp = 0
+		x.up.creditUp(x, n)
+	}
+}
+
+// response takes a response head from the upstream, 1xx included.
+func (x *exchange) response(r *message.Response, end bool) {
+	if x.finished {
+		return
+	}
+	if r.Status < 200 && r.Status != 101 {
+		x.down.respond(x, r, false)
+		return
+	}
+	x.status = r.Status
+	x.respHead = true
+	if r.Status == 101 || x.connect && r.Status/100 == 2 {
+		x.tunnel = true
+	} else if x.upgrade { // declined: an ordinary response; the request has ended with its head
+		x.upgrade = false
+		x.reqDone = true
+	}
+	if x.grpc {
+		x.noteGRPC(r.Fields)
+	}
+	if r.Status >= 500 {
+		x.failed = true
+	}
+	if !x.inbound {
+		x.d.ApplyResponse(r, x.origin, &x.core.scratch)
+	}
+	x.down.respond(x, r, end)
+	if end {
+		x.endResponse()
+	}
+}
+
+// respData takes a piece of the response's body, or of a tunnel.
+func (x *exchange) respData(p []byte, end bool) {
+	if x.finished || x.respDone {
+		return
+	}
+	x.got += uint64(len(p))
+	x.owedUp += len(p)
+	if x.down.sendDown(x, p, end) <= highWater && !x.finished && x.owedUp > 0 {
+		x.downWritable()
+	}
+	if end {
+		x.endResponse()
+	}
+}
+
+// respTrailers ends the response with trailers.
+func (x *exchange) respTrailers(f []message.Field) {
+	if x.finished || x.respDone {
+		return
+	}
+	if x.grpc {
+		x.noteGRPC(f)
+	}
+	x.down.trailersDown(x, f)
+	x.endResponse()
+}
+
+func (x *exchange) endResponse() {
+	if x.finished {
+		return
+	}
+	x.respDone = true
+	if x.tunnel {
+		x.checkDone()
+		return
+	}
+	x.finish()
+}
+
+// checkDone finishes a tunnel whose both directions have ended.
+func (x *exchange) checkDone() {
+	if x.tunnel && x.reqDone && x.respDone {
+		x.finish()
+	}
+}
+
+// noteGRPC counts a failed call by its grpc-status: those that the server's side is to blame for.
+func (x *exchange) noteGRPC(f []message.Field) {
+	v := message.Get(f, "grpc-status")
+	x.grpcFailed = x.grpcFailed || len(v) > 0 && string(v) != "0"
+	switch string(v) {
+	case "2", "4", "8", "13", "14", "15":
+		x.failed = true
+	}
+}
+
+// finish ends the exchange once: counts it, settles the endpoint, frees both sides.
+func (x *exchange) finish() {
+	if x.finished {
+		return
+	}
+	x.finished = true
+	c := x.core
+	c.wheel.disarm(&x.deadline)
+	c.leaveQueues(x)
+	took := c.now - x.start
+	if x.series != nil {
+		x.series.End(x.status, x.failed, x.grpcFailed, took, x.sent, x.got)
+	}
+	if x.ep != nil {
+		x.ep.Settle(c.now, took, x.failed)
+		x.ep = nil
+	}
+	for _, m := range x.mirrors {
+		m.mirrorEnd(x.reqDone)
+	}
+	if up := x.up; up != nil {
+		x.up = nil
+		up.endUp(x)
+	}
+	down := x.down
+	x.down = nil
+	down.endDown(x)
+	x.release()
+}
+
+// downGone: the caller went away or gave up; nobody waits for the response any more.
+func (x *exchange) downGone() {
+	if x.finished {
+		return
+	}
+	x.dropUp(h2.Cancel)
+	if x.status == 0 {
+		x.status = 499 // the caller's doing, not the service's
+	}
+	x.finish()
+}
+
+// dropUp lets go of the upstream before its end.
+func (x *exchange) dropUp(code h2.ErrCode) {
+	if up := x.up; up != nil {
+		x.up = nil
+		up.resetUp(x, code)
+	}
+}
+
+// gone says how an upstream was lost, and so what may be done.
+type gone uint8
+
+const (
+	goneConnect     gone = iota // never connected: nothing was sent
+	goneUnprocessed             // the peer says that it did not process the request
+	goneStale                   // a reused connection was closed before a byte of response: an unlucky moment
+	goneBroken                  // the request may have been processed
+)
+
+// maxTries bounds the attempts for one request, each on another endpoint if there is one.
+const maxTries = 3
+
+// upGone: the upstream broke or was never there. What was provably not processed is tried again
+// elsewhere; on a stale connection only what may be repeated (see pool.take).
+func (x *exchange) upGone(why gone, f failure) {
+	if x.finished {
+		return
+	}
+	x.up = nil
+	x.us = nil
+	if x.ep != nil {
+		x.ep.Settle(x.core.now, x.core.now-x.start, why != goneStale)
+	}
+	again := why != goneBroken && x.kept && !x.respHead && !x.mirror && x.tries < maxTries
+	switch {
+	case again && x.entry != nil:
+		x.pick(&x.saved) // x.ep is what to avoid
+	case again && why == goneStale:
+		x.tries++
+		x.pool.take(x, &x.saved)
+	default:
+		x.ep = nil
+		x.failed = true
+		if x.respHead {
+			x.down.resetDown(x, x.resetCode)
+			x.finish()
+			return
+		}
+		x.fail(f)
+	}
+}
+
+// expire: the deadline passed.
+func (x *exchange) expire() {
+	if x.finished {
+		return
+	}
+	x.failed = true
+	if x.waitSvc != (model.Name{}) {
+		x.core.leaveQueues(x)
+		x.fail(failDiscovery)
+		return
+	}
+	x.dropUp(h2.Cancel)
+	if x.respHead {
+		x.down.resetDown(x, h2.Cancel)
+		x.finish()
+		return
+	}
+	x.fail(failTimeout)
+}

@@ -1,0 +1,329 @@
+package core
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"time"
+
+	"github.com/weft-mesh/weft/message"
+	"github.com/weft-mesh/weft/proxy/h2"
+)
+
+const (
+	pingAfter   = 10 * time.Second // of silence with streams open
+	pingTimeout = 5 * time.Second
+)
+
+// h2Client sends requests over HTTP/2: to a peer's proxy over a link, or to an application.
+type h2Client struct {
+	c       *Conn
+	p       *pool
+	h       *h2.Conn // nil until connected
+	blocked []*exchange
+	heard   time.Duration
+	pinged  time.Duration // when an unanswered ping was sent; 0: none
+	ending  bool          // no new streams
+}
+
+func (s *h2Client) usable() bool {
+	return s.h != nil && !s.ending && !s.c.closed && s.h.CanOpen()
+}
+
+func (s *h2Client) connected() {
+	c := s.c.core
+	p := s.p
+	p.dialing--
+	s.c.room()
+	s.h = h2.NewConn(h2.Config{Role: h2.Client, Link: p.link(), Huffman: !p.link()}, s, &s.c.out)
+	s.c.h2 = s.h
+	s.h.SetNow(c.wallclock())
+	s.h.Start()
+	s.c.touch()
+	s.heard = c.now
+	s.c.watchIdle(pingTimeout, s.tick)
+	p.shared = append(p.shared, s)
+	p.serve(s)
+}
+
+// tick looks after a connection on which nothing moved for a while: ends an unused one, asks a
+// silent peer for a sign of life while streams wait for it.
+func (s *h2Client) tick() {
+	c := s.c.core
+	switch {
+	case s.h.Streams() == 0:
+		if c.now-s.heard >= s.p.idleFor() || s.ending {
+			s.end()
+		}
+	case s.pinged != 0 && c.now-s.pinged >= pingTimeout:
+		c.log.Warn("peer does not answer", "code", "W3306", "to", s.p.where(), "peer", s.p.key.peer)
+		s.closed(errReset)
+		s.c.abort()
+	case s.pinged == 0 && c.now-s.heard >= pingAfter:
+		s.pinged = c.now
+		s.c.room()
+		s.h.Ping([8]byte{'w', 'e', 'f', 't'})
+		s.c.touch()
+	}
+}
+
+// end closes an unused connection.
+func (s *h2Client) end() {
+	s.ending = true
+	s.c.room()
+	s.h.GoAway(h2.NoError)
+	s.c.touch()
+	s.p.removeShared(s)
+	s.c.close()
+}
+
+// retireWhenIdle lets streams end and opens no new ones.
+func (s *h2Client) retireWhenIdle() {
+	s.ending = true
+	if s.h != nil && s.h.Streams() == 0 {
+		s.end()
+	}
+}
+
+func (s *h2Client) received(p []byte) {
+	s.heard, s.pinged = s.c.core.now, 0
+	s.c.room()
+	s.h.SetNow(s.c.core.wallclock())
+	err := s.h.Feed(p)
+	s.c.touch()
+	if err != nil {
+		s.c.core.log.Warn("upstream broke HTTP/2", "code", "W3307", "to", s.p.where(), "err", err)
+		s.h.Closed(err)
+		s.p.removeShared(s)
+		s.c.close()
+		return
+	}
+	s.afterStream()
+}
+
+// afterStream ends a connection that is to go and has no stream left, and gives freed streams to
+// those who wait.
+func (s *h2Client) afterStream() {
+	if s.c.closed || s.c.closing {
+		return
+	}
+	if s.ending && s.h.Streams() == 0 {
+		s.end()
+		return
+	}
+	if len(s.p.waiters) > 0 {
+		s.p.serve(s)
+	}
+}
+
+func (s *h2Client) eof() {
+	s.closed(errReset)
+	s.c.close()
+}
+
+func (s *h2Client) drained() { s.blocked = wakeBlocked(s.blocked, (*exchange).upWritable) }
+
+func (s *h2Client) closed(err error) {
+	if s.h == nil {
+		s.p.dialFailed(err)
+		return
+	}
+	s.ending = true
+	s.h.Closed(err)
+	s.p.removeShared(s)
+}
+
+func (s *h2Client) drain() {
+	s.ending = s.ending || s.h != nil && s.h.Streams() == 0
+	if s.ending && s.h != nil && s.h.Streams() == 0 {
+		s.end()
+	}
+}
+
+func (s *h2Client) busy() bool { return s.h != nil && s.h.Streams() > 0 }
+
+// isTLS reports whether a dial failed because of a certificate.
+func isTLS(err error) bool {
+	var (
+		alert tls.AlertError
+		verif *tls.CertificateVerificationError
+		auth  x509.UnknownAuthorityError
+		inval x509.CertificateInvalidError
+		coded interface{ TLSFailure() bool }
+	)
+	return errors.As(err, &alert) || errors.As(err, &verif) || errors.As(err, &auth) || errors.As(err, &inval) || errors.As(err, &coded)
+}
+
+// The upstream side.
+
+func (s *h2Client) request(x *exchange, r *message.Request, end bool) {
+	req := *r
+	if s.p.link() {
+		if x.connect {
+			req.Method, req.Authority = methodConnect, x.ep.AddrText
+			req.Scheme, req.Path = nil, nil
+		} else {
+			req.Fields = append(req.Fields, message.Field{Name: nameTo, Value: x.ep.AddrText})
+			if x.h2app {
+				req.Fields = append(req.Fields, message.Field{Name: nameProto, Value: valueH2})
+			}
+		}
+	}
+	if x.upgrade {
+		req.Method = methodConnect // extended CONNECT (RFC 8441)
+		req.ContentLength = -1
+	}
+	if !x.connect && len(req.Scheme) == 0 {
+		req.Scheme = schemeHTTP
+	}
+	s.c.room()
+	st, err := s.h.Open(&req, end)
+	s.c.touch()
+	if err != nil {
+		x.upGone(goneUnprocessed, failOverload)
+		return
+	}
+	x.us = st
+	st.User = x
+}
+
+var (
+	nameTo     = []byte(fieldTo)
+	nameProto  = []byte(fieldProto)
+	valueH2    = []byte("h2")
+	schemeHTTP = []byte("http")
+)
+
+func (s *h2Client) sendUp(x *exchange, p []byte, end bool) int {
+	if x.us == nil || s.c.closed {
+		return 0
+	}
+	s.c.room()
+	pending := x.us.Send(p, end)
+	s.c.touch()
+	if b := s.c.backlog(); b > highWater {
+		s.blocked = append(s.blocked, x)
+		s.c.awaitDrain()
+		pending += b
+	}
+	return pending
+}
+
+func (s *h2Client) trailersUp(x *exchange, f []message.Field) {
+	if x.us != nil && !s.c.closed {
+		s.c.room()
+		x.us.SendTrailers(f)
+		s.c.touch()
+	}
+}
+
+func (s *h2Client) resetUp(x *exchange, code h2.ErrCode) {
+	if st := x.us; st != nil {
+		x.us = nil
+		dropBlocked(s.blocked, x)
+		if !s.c.closed {
+			s.c.room()
+			st.Reset(code)
+			s.c.touch()
+		}
+		st.Release()
+	}
+}
+
+func (s *h2Client) creditUp(x *exchange, n int) {
+	if x.us != nil && !s.c.closed {
+		s.c.room()
+		x.us.Consumed(n)
+		s.c.touch()
+	}
+}
+
+func (s *h2Client) endUp(x *exchange) {
+	dropBlocked(s.blocked, x)
+	st := x.us
+	if st == nil {
+		return
+	}
+	x.us = nil
+	s.c.room()
+	st.Release() // if the request is not complete, the rest of it is not wanted
+	s.c.touch()
+	if s.ending {
+		s.c.resumeLater()
+	}
+}
+
+// The events of the codec.
+
+// OnRequest implements h2.Handler; clients get none.
+func (s *h2Client) OnRequest(*h2.Stream, *message.Request, bool) {}
+
+// OnResponse implements h2.Handler.
+func (s *h2Client) OnResponse(st *h2.Stream, r *message.Response, end bool) {
+	x, _ := st.User.(*exchange)
+	if x == nil {
+		return
+	}
+	if x.upgrade && r.Status == 200 { // extended CONNECT was accepted
+		up := *r
+		up.Status = 101
+		x.response(&up, false)
+		return
+	}
+	if x.upgrade && r.Status >= 200 {
+		x.us.Send(nil, true) // declined: the request ends with its head
+	}
+	x.response(r, end)
+}
+
+// OnData implements h2.Handler.
+func (s *h2Client) OnData(st *h2.Stream, p []byte, end bool) {
+	if x, _ := st.User.(*exchange); x != nil {
+		x.respData(p, end)
+		return
+	}
+	st.Consumed(len(p))
+}
+
+// OnTrailers implements h2.Handler.
+func (s *h2Client) OnTrailers(st *h2.Stream, f []message.Field) {
+	if x, _ := st.User.(*exchange); x != nil {
+		x.respTrailers(f)
+	}
+}
+
+// OnReset implements h2.Handler.
+func (s *h2Client) OnReset(st *h2.Stream, code h2.ErrCode) {
+	x, _ := st.User.(*exchange)
+	if x == nil {
+		return
+	}
+	x.us = nil
+	st.Release()
+	dropBlocked(s.blocked, x)
+	why := goneBroken
+	if code == h2.RefusedStream {
+		why = goneUnprocessed
+	}
+	x.resetCode = code
+	x.upGone(why, failBroken)
+}
+
+// OnWritable implements h2.Handler.
+func (s *h2Client) OnWritable(st *h2.Stream) {
+	if x, _ := st.User.(*exchange); x != nil {
+		x.upWritable()
+	}
+}
+
+// OnGoAway implements h2.Handler.
+func (s *h2Client) OnGoAway(uint32, h2.ErrCode) {
+	s.ending = true
+	s.p.removeShared(s)
+	if s.h.Streams() == 0 {
+		s.c.close()
+	}
+}
+
+// OnSettings implements h2.Handler.
+func (s *h2Client) OnSettings() { s.p.serve(s) }

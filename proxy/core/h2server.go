@@ -1,0 +1,274 @@
+package core
+
+import (
+	"time"
+
+	"github.com/weft-mesh/weft/message"
+	"github.com/weft-mesh/weft/proxy/h2"
+)
+
+// h2Server takes HTTP/2: from a peer's proxy over a link, or from an application.
+type h2Server struct {
+	c       *Conn
+	d       dest
+	link    bool
+	h       *h2.Conn
+	blocked []*exchange // told to wait for the connection's backlog
+}
+
+// serveH2 makes cn speak HTTP/2 as a server.
+func serveH2(cn *Conn, link bool, d dest) {
+	s := &h2Server{c: cn, d: d, link: link}
+	cn.room()
+	cfg := h2.Config{Role: h2.Server, EnableConnect: link, Link: link, MaxConcurrentStreams: 250, Huffman: !link}
+	if link {
+		cfg.MaxConcurrentStreams = linkStreams
+	}
+	s.h = h2.NewConn(cfg, s, &cn.out)
+	cn.h2 = s.h
+	cn.h = s
+	s.h.SetNow(cn.core.wallclock())
+	s.h.Start()
+	cn.touch()
+	if !link {
+		cn.watchIdle(cn.core.limits.IdleTimeout, s.idle)
+	}
+}
+
+// idle ends a connection of an application without streams; with streams, waiting is theirs.
+func (s *h2Server) idle() {
+	if s.h.Streams() == 0 {
+		s.h.GoAway(h2.NoError)
+		s.h.FinishGoAway()
+		s.c.touch()
+		s.c.close()
+	}
+}
+
+// wallclock is the core's time as a time.Time, for the rate limits of the h2 package. Its origin
+// means nothing.
+func (c *Core) wallclock() time.Time { return time.Unix(1, 0).Add(c.now) }
+
+func (s *h2Server) connected() {}
+
+func (s *h2Server) received(p []byte) {
+	s.c.room()
+	s.h.SetNow(s.c.core.wallclock())
+	err := s.h.Feed(p)
+	s.c.touch()
+	if err != nil {
+		s.c.core.shard.Refused("W3005")
+		s.h.Closed(err)
+		s.c.close()
+		return
+	}
+	s.afterBatch()
+}
+
+// afterBatch closes a draining connection whose last stream ended.
+func (s *h2Server) afterBatch() {
+	if s.c.core.draining && s.h.Streams() == 0 && !s.c.closed {
+		s.h.FinishGoAway()
+		s.c.touch()
+		s.c.close()
+	}
+}
+
+// eof: an HTTP/2 peer that ends its direction has nothing more to say, not even window updates.
+func (s *h2Server) eof() {
+	s.h.Closed(nil)
+	s.c.close()
+}
+
+func (s *h2Server) drained() {
+	s.blocked = wakeBlocked(s.blocked, (*exchange).downWritable)
+}
+
+// wakeBlocked calls each waiting exchange once and returns the emptied list.
+func wakeBlocked(list []*exchange, wake func(*exchange)) []*exchange {
+	n := len(list)
+	for i := 0; i < n; i++ {
+		x := list[i]
+		if x != nil {
+			wake(x)
+		}
+	}
+	rest := copy(list, list[n:])
+	return list[:rest]
+}
+
+// dropBlocked forgets a finished exchange.
+func dropBlocked(list []*exchange, x *exchange) {
+	for i := range list {
+		if list[i] == x {
+			list[i] = nil
+		}
+	}
+}
+
+func (s *h2Server) closed(err error) { s.h.Closed(err) }
+
+func (s *h2Server) drain() {
+	s.c.room()
+	s.h.GoAway(h2.NoError)
+	s.c.touch()
+	s.afterBatch()
+}
+
+func (s *h2Server) busy() bool { return s.h.Streams() > 0 }
+
+// The events of the codec.
+
+// OnRequest implements h2.Handler.
+func (s *h2Server) OnRequest(st *h2.Stream, r *message.Request, end bool) {
+	c := s.c.core
+	x := c.newExchange(s)
+	x.ds = st
+	st.User = x
+	x.dest = s.d
+	x.isHEAD = string(r.Method) == "HEAD"
+	x.connect = string(r.Method) == "CONNECT" && len(r.Protocol) == 0
+	x.upgrade = len(r.Protocol) > 0
+	x.reqDone, x.heldEnd = end, end
+	x.h2app = true
+	if s.link {
+		x.peer = s.c.peer
+		x.startInbound(r)
+		return
+	}
+	if x.connect || x.upgrade {
+		x.fail(failAmbiguous)
+		return
+	}
+	x.startOutbound(r)
+}
+
+// OnResponse implements h2.Handler; servers get none.
+func (s *h2Server) OnResponse(*h2.Stream, *message.Response, bool) {}
+
+// OnData implements h2.Handler.
+func (s *h2Server) OnData(st *h2.Stream, p []byte, end bool) {
+	if x, _ := st.User.(*exchange); x != nil {
+		x.reqData(p, end)
+		return
+	}
+	st.Consumed(len(p))
+}
+
+// OnTrailers implements h2.Handler.
+func (s *h2Server) OnTrailers(st *h2.Stream, f []message.Field) {
+	if x, _ := st.User.(*exchange); x != nil {
+		x.reqTrailers(f)
+	}
+}
+
+// OnReset implements h2.Handler.
+func (s *h2Server) OnReset(st *h2.Stream, _ h2.ErrCode) {
+	if x, _ := st.User.(*exchange); x != nil {
+		x.ds = nil
+		st.Release()
+		x.downGone()
+	}
+}
+
+// OnWritable implements h2.Handler.
+func (s *h2Server) OnWritable(st *h2.Stream) {
+	if x, _ := st.User.(*exchange); x != nil {
+		x.downWritable()
+	}
+}
+
+// OnGoAway implements h2.Handler.
+func (s *h2Server) OnGoAway(uint32, h2.ErrCode) {}
+
+// OnSettings implements h2.Handler.
+func (s *h2Server) OnSettings() {}
+
+// The downstream side.
+
+func (s *h2Server) respond(x *exchange, r *message.Response, end bool) {
+	if x.ds == nil || s.c.closed {
+		return
+	}
+	s.c.room()
+	if r.Status == 101 { // over HTTP/2 an upgrade is an extended CONNECT, answered 200 (RFC 8441 section 5)
+		ok := *r
+		ok.Status = 200
+		x.ds.Respond(&ok, false)
+	} else {
+		x.ds.Respond(r, end)
+	}
+	s.c.touch()
+}
+
+func (s *h2Server) sendDown(x *exchange, p []byte, end bool) int {
+	if x.ds == nil || s.c.closed {
+		return 0
+	}
+	s.c.room()
+	pending := x.ds.Send(p, end)
+	s.c.touch()
+	if b := s.c.backlog(); b > highWater {
+		s.blocked = append(s.blocked, x)
+		s.c.awaitDrain()
+		pending += b
+	}
+	return pending
+}
+
+func (s *h2Server) trailersDown(x *exchange, f []message.Field) {
+	if x.ds == nil || s.c.closed {
+		return
+	}
+	s.c.room()
+	x.ds.SendTrailers(f)
+	s.c.touch()
+}
+
+func (s *h2Server) resetDown(x *exchange, code h2.ErrCode) {
+	if st := x.ds; st != nil && !s.c.closed {
+		x.ds = nil
+		s.c.room()
+		st.Reset(code)
+		st.Release()
+		s.c.touch()
+	}
+}
+
+func (s *h2Server) creditDown(x *exchange, n int) {
+	if x.ds != nil && !s.c.closed {
+		s.c.room()
+		x.ds.Consumed(n)
+		s.c.touch()
+	}
+}
+
+func (s *h2Server) endDown(x *exchange) {
+	dropBlocked(s.blocked, x)
+	st := x.ds
+	if st == nil || s.c.closed {
+		return
+	}
+	x.ds = nil
+	s.c.room()
+	st.Release() // answered before the request was complete: asks the peer to stop (RFC 9113 section 8.1)
+	s.c.touch()
+	if s.c.core.draining {
+		s.c.resumeDrain()
+	}
+}
+
+// resumeDrain looks at the end of the batch whether a draining connection is done.
+func (cn *Conn) resumeDrain() {
+	if s, ok := cn.h.(*h2Server); ok && s.h.Streams() <= 1 {
+		w := &cn.core.wheel
+		if !cn.watch.armed() || cn.watch.at > w.cur+1 {
+			cn.watch.fire = func() {
+				if !cn.closed {
+					s.afterBatch()
+				}
+			}
+			w.arm(&cn.watch, cn.core.now)
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package core
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/weft-mesh/weft/model"
+)
+
+// Host is what the core asks of the driver that runs it. The core calls it only from inside its
+// own entry points, on its loop; no method may block or call back into the core.
+type Host interface {
+	// Dial opens a connection for c. The driver answers later with Core.Connected.
+	Dial(c *Conn, d Dial)
+	// Write sends p. It keeps nothing of p after it returns. It returns how many bytes of the
+	// connection now wait for the kernel; when they have gone the driver calls Core.Drained.
+	Write(c *Conn, p []byte) (queued int)
+	// CloseWrite ends the sending direction after what is queued (FIN; under TLS close-notify first).
+	CloseWrite(c *Conn)
+	// Close ends the connection. With abort false queued bytes are sent first, bounded in time;
+	// with abort true it is reset. No event for c follows.
+	Close(c *Conn, abort bool)
+	// SetReading turns Received and EOF on and off. It is on at first.
+	SetReading(c *Conn, on bool)
+	// Subscribe asks for a service that the table does not know. Core.SetTable follows when the
+	// control plane has answered, also if it says that there is none.
+	Subscribe(n model.Name)
+	// SubscribeIP does the same for a destination known by address only.
+	SubscribeIP(a netip.Addr)
+	// AddrAbsent reports whether the control plane said that the address is no service's.
+	AddrAbsent(a netip.Addr) bool
+	// ServiceOfIP tells which service an address stands for that our own DNS gave out.
+	ServiceOfIP(a netip.Addr) (n model.Name, ok bool)
+}
+
+// Dial says how to connect.
+type Dial struct {
+	Addr    netip.AddrPort
+	Host    string // if set, a DNS name to resolve and connect to instead of Addr (port in HostPort)
+	Port    uint16
+	Timeout time.Duration
+	// Peer, if set, makes it a link: mutual TLS with this SPIFFE ID expected, presenting Self's certificate.
+	Peer string
+	Self string
+}
+
+// Kind says what a listener takes.
+type Kind uint8
+
+// The kinds of listeners.
+const (
+	ListenLink        Kind = iota // links of peers; the driver does the TLS handshake before Accept
+	ListenProxy                   // absolute-form and CONNECT requests (http_proxy)
+	ListenService                 // an address that stands for one service port
+	ListenTransparent             // redirected connections; Accept.OrigDst is set
+)
+
+// Listener is one listening socket as the core knows it. Immutable.
+type Listener struct {
+	Kind    Kind
+	Service model.Name // ListenService
+	Port    uint16     // ListenService
+}
+
+// Accept describes an accepted connection.
+type Accept struct {
+	Listener *Listener
+	Remote   netip.AddrPort
+	OrigDst  netip.AddrPort // ListenTransparent
+	Peer     string         // ListenLink: the verified SPIFFE ID
+}

@@ -1,0 +1,103 @@
+package core
+
+import (
+	"bytes"
+	"net/netip"
+
+	"github.com/weft-mesh/weft/message"
+	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/proxy/telemetry"
+)
+
+// Fields that proxies exchange on a link, beside the request's own.
+const (
+	fieldTo     = "weft-to"        // the application's address, as discovery told the caller
+	fieldProto  = "weft-proto"     // "h2": the caller spoke HTTP/2, so does the application
+	fieldClient = "weft-client-id" // towards the application: the caller's verified SPIFFE ID
+)
+
+// startInbound carries a request of a peer's link to our application.
+func (x *exchange) startInbound(r *message.Request) {
+	c := x.core
+	x.inbound = true
+	x.grpc = message.IsGRPC(r.Fields)
+	to := message.Get(r.Fields, fieldTo)
+	x.h2app = string(message.Get(r.Fields, fieldProto)) == "h2"
+	if x.connect {
+		to = r.Authority
+	}
+	app, ok := c.appPort(to)
+	x.countInbound(app)
+	if !ok {
+		x.fail(failNotMine)
+		return
+	}
+	if x.connect {
+		x.dialRaw(Dial{Addr: app.Addr, Timeout: c.limits.ConnectTimeout})
+		return
+	}
+	r.Fields = append(stripOurs(r.Fields), message.Field{Name: []byte(fieldClient), Value: []byte(x.peer)})
+	if x.upgrade {
+		r.Method = methodGet
+		x.h2app = false
+	}
+	if app.Protocol == model.ProtocolGRPC || app.Protocol == model.ProtocolHTTP2 {
+		x.h2app = true
+	}
+	key := poolKey{addr: app.Addr, h2: x.h2app}
+	c.poolFor(key, Dial{Addr: app.Addr, Timeout: c.limits.ConnectTimeout}).take(x, r)
+}
+
+var methodGet = []byte("GET")
+
+// appPort finds the application port that a peer asks for. Only declared ones are served, or a
+// peer could reach anything on this host.
+func (c *Core) appPort(to []byte) (AppPort, bool) {
+	for i := range c.self.Ports {
+		p := &c.self.Ports[i]
+		var b [64]byte
+		if bytes.Equal(p.Addr.AppendTo(b[:0]), to) {
+			return *p, true
+		}
+	}
+	return AppPort{}, false
+}
+
+// inboundKey finds the counters of an inbound exchange.
+type inboundKey struct {
+	peer     string
+	port     netip.AddrPort
+	protocol model.Protocol
+}
+
+// countInbound starts counting at the callee's end.
+func (x *exchange) countInbound(app AppPort) {
+	c := x.core
+	p := model.ProtocolHTTP
+	switch {
+	case x.connect:
+		p = model.ProtocolTCP
+	case x.grpc:
+		p = model.ProtocolGRPC
+	case x.h2app:
+		p = model.ProtocolHTTP2
+	}
+	k := inboundKey{x.peer, app.Addr, p}
+	s := c.inboundSeries[k]
+	if s == nil {
+		svc := c.self.Service
+		if svc.Name == "" {
+			svc = c.self.Name
+		}
+		s = c.shard.Get(telemetry.Key{
+			Direction: telemetry.Inbound, SourceIdentity: x.peer, Service: svc, Port: app.Addr.Port(),
+			Backend: c.self.Name, Protocol: p, TLS: true,
+		})
+		if len(c.inboundSeries) >= telemetry.MaxSeries {
+			clear(c.inboundSeries)
+		}
+		c.inboundSeries[k] = s
+	}
+	x.series = s
+	s.Start()
+}

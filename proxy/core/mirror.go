@@ -1,0 +1,74 @@
+package core
+
+import (
+	"github.com/weft-mesh/weft/message"
+	"github.com/weft-mesh/weft/proxy/h2"
+)
+
+// maxMirrored bounds the body bytes that a mirror may be behind; a slower one is dropped. The
+// request itself never waits for its mirrors.
+const maxMirrored = 256 << 10
+
+// discard is the downstream of a mirrored request: nobody sees the response.
+type discard struct{}
+
+func (discard) respond(*exchange, *message.Response, bool) {}
+func (discard) sendDown(*exchange, []byte, bool) int       { return 0 }
+func (discard) trailersDown(*exchange, []message.Field)    {}
+func (discard) resetDown(*exchange, h2.ErrCode)            {}
+func (discard) creditDown(*exchange, int)                  {}
+func (discard) endDown(x *exchange)                        { x.unmirror() }
+
+// startMirrors starts the copies that the decision asks for. A copy is the request as it came,
+// before the rule's other filters.
+func (c *Core) startMirrors(x *exchange, r *message.Request) {
+	if x.mirror || x.upgrade {
+		return
+	}
+	for b := range x.d.Mirrors {
+		m := c.newExchange(discard{})
+		m.mirror, m.of = true, x
+		m.grpc, m.h2app, m.isHEAD = x.grpc, x.h2app, x.isHEAD
+		m.dest, m.port = x.dest, x.port
+		m.heldEnd, m.reqDone = x.heldEnd, x.reqDone
+		m.d.Backend = b
+		m.park(r, x.heldEnd)
+		m.entry = c.set(b.Set)
+		x.mirrors = append(x.mirrors, m)
+		c.wheel.arm(&m.deadline, c.now+c.limits.IdleTimeout/10)
+		m.pick(&m.saved)
+	}
+}
+
+// mirrorData copies a piece of the body.
+func (m *exchange) mirrorData(p []byte, end bool) {
+	if m.finished || m.reqDone {
+		return
+	}
+	m.reqData(p, end)
+	if !m.finished && (len(m.held) > maxMirrored || m.owedDown > maxMirrored) {
+		m.downGone()
+	}
+}
+
+// unmirror takes a finished copy out of its original's list.
+func (m *exchange) unmirror() {
+	x := m.of
+	if x == nil {
+		return
+	}
+	for i := range x.mirrors {
+		if x.mirrors[i] == m {
+			x.mirrors = append(x.mirrors[:i], x.mirrors[i+1:]...)
+			return
+		}
+	}
+}
+
+// mirrorEnd: the original is over. A copy whose request is complete goes on by itself.
+func (m *exchange) mirrorEnd(complete bool) {
+	m.of = nil
+	if !complete && !m.finished {
+		m.downGone()
+	}
+}

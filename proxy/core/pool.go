@@ -1,0 +1,278 @@
+package core
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/weft-mesh/weft/message"
+	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/proxy/balance"
+)
+
+const (
+	linkStreams = 1000 // streams that we let a peer open on one link
+	maxLinks    = 8    // links between two proxies, per loop and security context
+)
+
+// poolKey is everything that makes connections interchangeable, the full security context
+// included: whom we are, whom we expect.
+type poolKey struct {
+	addr netip.AddrPort
+	host string
+	port uint16
+	h2   bool
+	peer string
+	self string
+}
+
+// pool is the connections of one loop to one place. HTTP/2 ones are shared by many exchanges,
+// HTTP/1 ones are used by one at a time, the last used first.
+type pool struct {
+	core    *Core
+	key     poolKey
+	dial    Dial
+	shared  []*h2Client
+	idle    []*h1Client
+	total   int // HTTP/1 connections, dialing ones included
+	dialing int
+	waiters []*exchange
+	users   int // endpoints that refer to the pool
+	retired bool
+}
+
+// poolOf returns the pool for an exchange to a mesh endpoint.
+func (c *Core) poolOf(x *exchange, ep *balance.Endpoint) *pool {
+	if !ep.Meshed() {
+		h2app := x.h2app || ep0Protocol(x) == model.ProtocolHTTP2 || ep0Protocol(x) == model.ProtocolGRPC
+		return c.poolFor(poolKey{addr: ep.Addr, h2: h2app && !x.upgrade}, Dial{Addr: ep.Addr, Timeout: c.limits.ConnectTimeout})
+	}
+	if p, _ := ep.Pool.(*pool); p != nil {
+		return p
+	}
+	key := poolKey{addr: ep.Link, h2: true, peer: ep.Identity, self: c.self.Identity}
+	p := c.poolFor(key, Dial{Addr: ep.Link, Timeout: c.limits.ConnectTimeout, Peer: ep.Identity, Self: c.self.Identity})
+	p.users++
+	p.retired = false
+	ep.Pool = p
+	return p
+}
+
+func ep0Protocol(x *exchange) model.Protocol {
+	if x.d.Backend != nil && x.d.Backend.Set != nil {
+		return x.d.Backend.Set.Protocol
+	}
+	return model.ProtocolDetect
+}
+
+func (c *Core) poolFor(k poolKey, d Dial) *pool {
+	p := c.pools[k]
+	if p == nil {
+		p = &pool{core: c, key: k, dial: d}
+		c.pools[k] = p
+	}
+	return p
+}
+
+// link reports whether the pool's connections are links to peers.
+func (p *pool) link() bool { return p.key.peer != "" }
+
+// take gives the request to a connection, or parks it and makes sure that one is dialed.
+func (p *pool) take(x *exchange, r *message.Request) {
+	c := p.core
+	x.pool = p
+	if x.connect && !p.link() {
+		x.pool = nil
+		x.dialRaw(p.dial)
+		return
+	}
+	if p.key.h2 {
+		for _, cl := range p.shared {
+			if cl.usable() {
+				x.attach(cl, r)
+				return
+			}
+		}
+	} else if n := len(p.idle); n > 0 {
+		cl := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		if x.replayable(r) { // the server may be closing it this very moment
+			x.park(r, false)
+		}
+		x.attach(cl, r)
+		return
+	}
+	x.park(r, false)
+	if len(p.waiters) >= c.limits.MaxParked {
+		x.pool = nil
+		x.fail(failOverload)
+		return
+	}
+	p.waiters = append(p.waiters, x)
+	p.dialMore()
+}
+
+// dialMore dials if those who wait need it: one link at a time, so that a burst at start makes
+// no herd; for HTTP/1 one connection for each.
+func (p *pool) dialMore() {
+	c := p.core
+	if p.key.h2 {
+		if p.dialing > 0 || len(p.shared) >= maxLinks {
+			return
+		}
+		cn := c.newConn(p.dial.Addr)
+		cn.connecting = true
+		p.dialing++
+		cn.h = &h2Client{c: cn, p: p}
+		c.host.Dial(cn, p.dial)
+		return
+	}
+	for p.dialing < len(p.waiters) && p.total < c.limits.MaxPoolConns {
+		cn := c.newConn(p.dial.Addr)
+		cn.connecting = true
+		p.dialing++
+		p.total++
+		cn.h = newH1Client(cn, p)
+		c.host.Dial(cn, p.dial)
+	}
+}
+
+// next takes the oldest waiter.
+func (p *pool) next() *exchange {
+	for len(p.waiters) > 0 {
+		x := p.waiters[0]
+		p.waiters[0] = nil
+		p.waiters = p.waiters[1:]
+		if x != nil && !x.finished {
+			return x
+		}
+	}
+	p.waiters = nil
+	return nil
+}
+
+// serve gives waiters to a shared connection as long as it takes them.
+func (p *pool) serve(cl *h2Client) {
+	for cl.usable() {
+		x := p.next()
+		if x == nil {
+			return
+		}
+		x.attach(cl, &x.saved)
+	}
+	if len(p.waiters) > 0 {
+		p.dialMore()
+	}
+}
+
+// dialFailed tells those who waited for the connection.
+func (p *pool) dialFailed(err error) {
+	p.dialing--
+	f := failConnect
+	if isTLS(err) {
+		f = failTLS
+	}
+	p.core.log.Warn("cannot connect", "code", f.code, "to", p.where(), "peer", p.key.peer, "err", err)
+	if p.key.h2 {
+		waiters := p.waiters
+		p.waiters = nil
+		for _, x := range waiters {
+			if x != nil && !x.finished {
+				x.pool = nil
+				x.upGone(goneConnect, f)
+			}
+		}
+		return
+	}
+	p.total--
+	if x := p.next(); x != nil {
+		x.pool = nil
+		x.upGone(goneConnect, f)
+	}
+	p.dialMore()
+}
+
+func (p *pool) where() string {
+	if p.dial.Host != "" {
+		return p.dial.Host + ":" + portText(p.dial.Port)
+	}
+	return p.dial.Addr.String()
+}
+
+// retire lets go of the pool: its last endpoint left. Streams under way end in peace.
+func (p *pool) retire() {
+	if p.users--; p.users > 0 {
+		return
+	}
+	p.retired = true
+	for _, cl := range append([]*h2Client(nil), p.shared...) {
+		cl.retireWhenIdle()
+	}
+}
+
+// removeShared takes a broken or ended connection out.
+func (p *pool) removeShared(cl *h2Client) {
+	for i := range p.shared {
+		if p.shared[i] == cl {
+			p.shared = append(p.shared[:i], p.shared[i+1:]...)
+			break
+		}
+	}
+	p.dropIfEmpty()
+	if len(p.waiters) > 0 {
+		p.dialMore()
+	}
+}
+
+// removeIdle takes an idle HTTP/1 connection out.
+func (p *pool) removeIdle(cl *h1Client) {
+	for i := range p.idle {
+		if p.idle[i] == cl {
+			p.idle = append(p.idle[:i], p.idle[i+1:]...)
+			return
+		}
+	}
+}
+
+// dropIfEmpty forgets a pool that nobody uses, so that hostile destinations do not pile up.
+func (p *pool) dropIfEmpty() {
+	if p.users == 0 && p.total == 0 && p.dialing == 0 && len(p.shared) == 0 && len(p.waiters) == 0 && p.core.pools[p.key] == p {
+		delete(p.core.pools, p.key)
+	}
+}
+
+// leaveQueues takes an exchange out of everything that it may wait in.
+func (c *Core) leaveQueues(x *exchange) {
+	if x.waitSvc != (model.Name{}) {
+		c.leaveWaiting(x.waitSvc, x)
+		x.waitSvc = model.Name{}
+	}
+	if p := x.pool; p != nil && x.up == nil {
+		for i := range p.waiters {
+			if p.waiters[i] == x {
+				p.waiters[i] = nil
+			}
+		}
+	}
+	x.pool = nil
+}
+
+// replayable reports whether sending the request twice does no harm and the copy is whole: no
+// body, and a method that is idempotent (RFC 9110 section 9.2.2).
+func (x *exchange) replayable(r *message.Request) bool {
+	if !x.reqDone || !x.heldEnd || x.upgrade || x.connect {
+		return false
+	}
+	switch string(r.Method) {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
+// idleFor is how long a connection of the pool may stay unused.
+func (p *pool) idleFor() time.Duration {
+	if p.link() {
+		return p.core.limits.LinkIdle
+	}
+	return p.core.limits.AppIdle
+}

@@ -1,0 +1,135 @@
+package core
+
+import (
+	"strconv"
+
+	"github.com/weft-mesh/weft/message"
+)
+
+// failure is a response that the proxy makes itself. Every one confesses: a Proxy-Status field
+// (RFC 9209), the code, the reason and the next step.
+type failure struct {
+	status int
+	code   string // of the catalogue
+	kind   string // error type of RFC 9209 section 2.3
+	text   string
+}
+
+// The failures of the data path. Their pages are in codes/w3.go.
+var (
+	failAmbiguous   = failure{400, "W3001", "http_request_error", "the request is ambiguous"}
+	failLoop        = failure{508, "W3004", "proxy_loop_detected", "the destination is this proxy itself"}
+	failUnknown     = failure{502, "W3301", "destination_not_found", "there is no such service in the mesh"}
+	failPort        = failure{502, "W3302", "destination_not_found", "the service has no such port"}
+	failDiscovery   = failure{503, "W3303", "dns_timeout", "the control plane did not answer in time for a destination that was not used before"}
+	failNoEndpoint  = failure{503, "W3304", "destination_unavailable", "the service has no endpoint that is ready"}
+	failConnect     = failure{503, "W3305", "connection_refused", "no endpoint could be connected to"}
+	failBroken      = failure{502, "W3306", "connection_terminated", "the connection broke before the response was there"}
+	failBadResponse = failure{502, "W3307", "http_response_incomplete", "the application's response is not well-formed"}
+	failTimeout     = failure{504, "W3308", "http_response_timeout", "the route's timeout passed before the response was there"}
+	failOverload    = failure{503, "W3309", "connection_limit_reached", "too many requests wait for a connection"}
+	failTLS         = failure{503, "W3310", "tls_certificate_error", "the peer did not prove its identity"}
+	failNotMine     = failure{502, "W3311", "destination_not_found", "the peer asked for an application that this proxy does not serve"}
+	failDraining    = failure{503, "W3312", "destination_unavailable", "the proxy is shutting down"}
+)
+
+// fail answers with f and finishes the exchange.
+func (x *exchange) fail(f failure) { x.refuse(f.status, f.code, f.kind, f.text) }
+
+// refuse answers with a response of our own. If a head was sent already it resets instead.
+func (x *exchange) refuse(status int, code, kind, text string) {
+	c := x.core
+	c.shard.Refused(code)
+	x.failed = x.failed || status >= 500
+	if x.respHead {
+		x.dropUp(0)
+		x.down.resetDown(x, 2)
+		x.finish()
+		return
+	}
+	x.dropUp(8)
+	x.status = status
+	x.respHead = true
+	s := &c.fields
+	s.reset()
+	s.add("proxy-status", `weft; error=`+kind+`; details="`+code+`"`)
+	s.add("weft-code", code)
+	resp := message.Response{Status: status, ContentLength: -1}
+	if x.grpc {
+		resp.Status = 200
+		s.add("content-type", "application/grpc")
+		s.add("grpc-status", strconv.Itoa(grpcStatus(status)))
+		s.add("grpc-message", "weft "+code+": "+text)
+		resp.Fields = s.list
+		x.down.respond(x, &resp, true)
+		x.endResponse()
+		return
+	}
+	body := "weft " + code + ": " + text + "\n" + x.describe() + "next: weft explain-code " + code + "\n"
+	s.add("content-type", "text/plain; charset=utf-8")
+	resp.Fields = s.list
+	resp.ContentLength = int64(len(body))
+	if x.isHEAD {
+		x.down.respond(x, &resp, true)
+	} else {
+		x.down.respond(x, &resp, false)
+		if !x.finished {
+			x.down.sendDown(x, []byte(body), true)
+		}
+	}
+	x.tunnel = false
+	x.endResponse()
+}
+
+// describe tells what the exchange was about, for the body of a failure.
+func (x *exchange) describe() string {
+	side := "outbound"
+	if x.inbound {
+		side = "inbound"
+	}
+	s := "where: " + side + " proxy of " + x.core.self.Name.String()
+	if x.port != nil {
+		s += ", to " + x.port.Service.Model.Name.String() + ":" + strconv.Itoa(int(x.port.Port.Port))
+	} else if x.dest.service.Name != "" {
+		s += ", to " + x.dest.service.String() + ":" + strconv.Itoa(int(x.dest.port))
+	}
+	return s + "\n"
+}
+
+// grpcStatus maps a status of ours to gRPC's (doc/http-grpc-status-mapping.md).
+func grpcStatus(status int) int {
+	switch status {
+	case 400, 431:
+		return 13
+	case 401:
+		return 16
+	case 403:
+		return 7
+	case 404:
+		return 12
+	case 429, 502, 503:
+		return 14
+	case 504:
+		return 4
+	}
+	return 2
+}
+
+// fieldScratch builds the fields of a response of our own.
+type fieldScratch struct {
+	list []message.Field
+	buf  []byte
+}
+
+func (s *fieldScratch) reset() { s.list, s.buf = s.list[:0], s.buf[:0] }
+
+func (s *fieldScratch) add(name, value string) {
+	n, v := s.keep(name), s.keep(value)
+	s.list = append(s.list, message.Field{Name: n, Value: v})
+}
+
+func (s *fieldScratch) keep(v string) []byte {
+	at := len(s.buf)
+	s.buf = append(s.buf, v...) // growing leaves earlier slices on the old array, which stays valid
+	return s.buf[at:len(s.buf):len(s.buf)]
+}

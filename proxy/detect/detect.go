@@ -1,0 +1,147 @@
+// Package detect tells from the first bytes of a connection what is spoken on it. It is pure:
+// bytes in, verdict out, nothing kept. The data path (proxy/core) calls it for ports whose
+// protocol nobody declared; a declared protocol always wins over it.
+package detect
+
+import "bytes"
+
+// Verdict is what the first bytes look like.
+type Verdict uint8
+
+// The verdicts. NeedMore means that every longer input may still become something else.
+const (
+	NeedMore Verdict = iota
+	HTTP1
+	HTTP2
+	TLS
+	Opaque
+)
+
+// String names the verdict.
+func (v Verdict) String() string {
+	return [...]string{"need more", "http/1", "http/2", "tls", "opaque"}[v]
+}
+
+// MaxSniff bounds how many bytes a decision may need. Sniff never answers NeedMore for an input
+// at least this long.
+const MaxSniff = 8 << 10
+
+const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+// methods that are recognised before their request line is complete.
+var methods = [...]string{"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
+
+// Sniff looks at the first bytes of a connection.
+//
+// A known method counts as HTTP only if a request target follows, so that "GET key" of a Redis
+// inline command stays opaque. An unknown method needs its whole request line.
+func Sniff(p []byte) Verdict {
+	if len(p) == 0 {
+		return NeedMore
+	}
+	if p[0] == 0x16 { // TLS handshake record (RFC 8446 section 5.1)
+		if len(p) < 3 {
+			return NeedMore
+		}
+		if p[1] == 3 && p[2] <= 4 {
+			return TLS
+		}
+		return Opaque
+	}
+	if p[0] == '\r' || p[0] == '\n' { // one empty line before a request is tolerated (RFC 9112 section 2.2)
+		if len(p) == 1 && p[0] == '\r' {
+			return NeedMore
+		}
+		if p[0] == '\r' && p[1] == '\n' {
+			if len(p) == 2 {
+				return NeedMore
+			}
+			if v := sniffLine(p[2:]); v != HTTP2 {
+				return v
+			}
+		}
+		return Opaque
+	}
+	return sniffLine(p)
+}
+
+func sniffLine(p []byte) Verdict {
+	if n := min(len(p), len(preface)); string(p[:n]) == preface[:n] {
+		if n == len(preface) {
+			return HTTP2
+		}
+		if n >= 4 { // "PRI " is no method of anybody else
+			return NeedMore
+		}
+	}
+	i := 0
+	for i < len(p) && isToken(p[i]) {
+		i++
+		if i > 32 {
+			return Opaque
+		}
+	}
+	if i == 0 {
+		return Opaque
+	}
+	if i == len(p) {
+		return NeedMore
+	}
+	if p[i] != ' ' {
+		return Opaque
+	}
+	for _, m := range methods {
+		if string(p[:i]) == m {
+			return sniffTarget(m, p[i+1:])
+		}
+	}
+	return sniffWholeLine(p)
+}
+
+// sniffTarget judges what follows a known method and its space.
+func sniffTarget(method string, p []byte) Verdict {
+	if len(p) == 0 {
+		return NeedMore
+	}
+	switch {
+	case p[0] == '/':
+		return HTTP1
+	case method == "CONNECT":
+		return sniffRest(p)
+	case p[0] == '*' && method == "OPTIONS":
+		return sniffRest(p)
+	}
+	for _, s := range [...]string{"http://", "https://"} {
+		n := min(len(p), len(s))
+		if string(bytes.ToLower(p[:n])) == s[:n] {
+			if n == len(s) {
+				return HTTP1
+			}
+			return NeedMore
+		}
+	}
+	return Opaque
+}
+
+// sniffWholeLine wants "METHOD target HTTP/1.x" up to its line end.
+func sniffWholeLine(p []byte) Verdict { return sniffRest(p) }
+
+func sniffRest(p []byte) Verdict {
+	nl := bytes.IndexByte(p, '\n')
+	if nl < 0 {
+		if len(p) >= MaxSniff {
+			return Opaque
+		}
+		return NeedMore
+	}
+	line := bytes.TrimSuffix(p[:nl], []byte("\r"))
+	if len(line) > 9 && bytes.Contains(line[len(line)-9:], []byte(" HTTP/1.")) {
+		return HTTP1
+	}
+	return Opaque
+}
+
+func isToken(b byte) bool {
+	return b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' || b >= '0' && b <= '9' ||
+		bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), b) >= 0
+}

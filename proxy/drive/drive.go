@@ -1,0 +1,62 @@
+// Package drive holds what the drivers of the data path have in common. A driver owns sockets
+// and runs proxy/core on them: drive/epoll on Linux, drive/net elsewhere, the simulator in tests.
+package drive
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/netip"
+
+	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/proxy/core"
+)
+
+// Mesh is what the core may ask of the control side. Methods are called on loops: they must not
+// block and must be safe for concurrent use.
+type Mesh interface {
+	Subscribe(n model.Name)
+	SubscribeIP(a netip.Addr)
+	AddrAbsent(a netip.Addr) bool
+	ServiceOfIP(a netip.Addr) (n model.Name, ok bool)
+}
+
+// Security makes the TLS settings of links and reads their outcome. Safe for concurrent use.
+type Security interface {
+	// Server gives the settings for accepted links.
+	Server() *tls.Config
+	// Client gives the settings for a link to the peer with this SPIFFE ID.
+	Client(peer string) *tls.Config
+	// Peer gives the SPIFFE ID that the other end of a finished handshake has proved.
+	Peer(cs *tls.ConnectionState) (string, bool)
+	// Explain makes an error of a handshake one that says why, with a code.
+	Explain(err error, peer string) error
+}
+
+// Listener is a listening socket and what it takes.
+type Listener struct {
+	Core *core.Listener
+	TCP  *net.TCPListener // the driver closes it when it drains
+}
+
+// Options make a driver.
+type Options struct {
+	Core      core.Config // Host, Now and Shard are set by the driver
+	Loops     int
+	Listeners []Listener
+	Mesh      Mesh
+	Security  Security
+	Log       *slog.Logger
+}
+
+// Driver runs loops.
+type Driver interface {
+	// Run serves until ctx ends or a loop fails. Every goroutine and socket is gone when it returns.
+	Run(ctx context.Context) error
+	// Post runs f on every loop, soon. It does not wait and may be called before Run.
+	Post(f func(*core.Core))
+	// Drain stops accepting and ends gracefully; Run returns when nothing is under way any more,
+	// or when its context ends.
+	Drain()
+}

@@ -1,0 +1,590 @@
+//go:build linux
+
+// Package epoll runs the data path on Linux: one loop a core, each with its own epoll instance
+// and its own core.Core. A connection stays on its loop. Nothing on a request's way wakes a
+// goroutine; handshakes and name look-ups, which may block, run on goroutines that hand their
+// result to the loop.
+package epoll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/proxy/capture"
+	"github.com/weft-mesh/weft/proxy/core"
+	"github.com/weft-mesh/weft/proxy/drive"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	readSize  = 64 << 10
+	batch     = 256              // events per wake-up
+	lingerFor = 5 * time.Second  // how long a closed connection may take to send what it has
+	idleWait  = 10 * time.Second // longest sleep; a net under the wake-ups
+	keepAlive = 30               // seconds of silence before the kernel probes a TCP peer
+)
+
+// Loop is one event loop.
+type Loop struct {
+	opt    *drive.Options
+	core   *core.Core
+	epfd   int
+	wakefd int
+	start  time.Time
+	ctx    context.Context
+
+	conns     []*conn // by descriptor
+	gen       uint32
+	listeners []*listener
+	lingering map[*conn]time.Time
+
+	read, plain []byte
+	cipher      []byte
+
+	mu     sync.Mutex // guards inbox and woken
+	inbox  []func()
+	woken  bool
+	shakes sync.WaitGroup // handshakes and look-ups under way
+
+	draining bool
+}
+
+type listener struct {
+	fd     int
+	v6     bool
+	core   *core.Listener
+	paused bool // out of descriptors
+}
+
+func newLoop(opt *drive.Options, i int, start time.Time) (*Loop, error) {
+	l := &Loop{
+		opt: opt, start: start, read: make([]byte, readSize), plain: make([]byte, readSize+16<<10),
+		lingering: map[*conn]time.Time{}, epfd: -1, wakefd: -1,
+	}
+	var err error
+	if l.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	if l.wakefd, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+		l.free()
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	if err = l.add(l.wakefd, unix.EPOLLIN); err != nil {
+		l.free()
+		return nil, err
+	}
+	cfg := opt.Core
+	cfg.Host = l
+	cfg.Now = l.now()
+	l.core = core.New(cfg)
+	return l, nil
+}
+
+func (l *Loop) now() time.Duration { return time.Since(l.start) }
+
+func (l *Loop) free() {
+	if l.epfd >= 0 {
+		unix.Close(l.epfd)
+	}
+	if l.wakefd >= 0 {
+		unix.Close(l.wakefd)
+	}
+}
+
+// add watches a descriptor that is no connection; its generation is 0.
+func (l *Loop) add(fd int, events uint32) error {
+	ev := unix.EpollEvent{Events: events, Fd: int32(fd)}
+	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		return fmt.Errorf("epoll add: %w", err)
+	}
+	return nil
+}
+
+// listen takes part in accepting from a listener. Its descriptor is duplicated: the loop closes
+// its own.
+func (l *Loop) listen(ln drive.Listener) error {
+	rc, err := ln.TCP.SyscallConn()
+	if err != nil {
+		return err
+	}
+	fd := -1
+	var derr error
+	err = rc.Control(func(orig uintptr) { fd, derr = unix.FcntlInt(orig, unix.F_DUPFD_CLOEXEC, 0) })
+	if err = errors.Join(err, derr); err != nil {
+		return fmt.Errorf("duplicating a listener: %w", err)
+	}
+	a, _ := ln.TCP.Addr().(*net.TCPAddr)
+	x := &listener{fd: fd, core: ln.Core, v6: a != nil && a.IP.To4() == nil}
+	l.listeners = append(l.listeners, x)
+	// EPOLLEXCLUSIVE: one idle loop wakes for a connection, not all.
+	return l.add(fd, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
+}
+
+// post runs f on the loop. Safe for concurrent use.
+func (l *Loop) post(f func()) {
+	l.mu.Lock()
+	l.inbox = append(l.inbox, f)
+	wake := !l.woken
+	l.woken = true
+	l.mu.Unlock()
+	if wake {
+		one := [8]byte{1}
+		unix.Write(l.wakefd, one[:]) //nolint:errcheck // the counter cannot overflow: one write per wake-up
+	}
+}
+
+// run is the loop. It ends when ctx does, or when draining and nothing is under way.
+func (l *Loop) run(ctx context.Context) error {
+	l.ctx = ctx
+	stop := context.AfterFunc(ctx, func() { l.post(func() {}) })
+	defer stop()
+	defer l.shutdown()
+	events := make([]unix.EpollEvent, batch)
+	for ctx.Err() == nil {
+		n, err := l.wait(events)
+		if err != nil {
+			return err
+		}
+		l.core.SetNow(l.now())
+		for i := range events[:n] {
+			l.event(&events[i])
+		}
+		l.core.Tick()
+		l.core.Flush()
+		l.expireLingering()
+		if l.draining && !l.core.Busy() && len(l.lingering) == 0 && l.shaking() == 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// wait looks for events without giving up the processor first; only an idle loop sleeps, through
+// the scheduler, so that a garbage collection never waits for it.
+func (l *Loop) wait(events []unix.EpollEvent) (int, error) {
+	n, errno := pollNow(l.epfd, events)
+	if n > 0 {
+		return n, nil
+	}
+	if errno != 0 && errno != unix.EINTR {
+		return 0, fmt.Errorf("epoll wait: %w", errno)
+	}
+	d := idleWait
+	if at, ok := l.core.NextTimer(); ok {
+		d = min(d, max(at-l.now(), 0))
+	}
+	if l.draining || len(l.lingering) > 0 {
+		d = min(d, 50*time.Millisecond)
+	}
+	n, err := unix.EpollWait(l.epfd, events, int((d+time.Millisecond-1)/time.Millisecond))
+	if err != nil && err != unix.EINTR {
+		return 0, fmt.Errorf("epoll wait: %w", err)
+	}
+	return max(n, 0), nil
+}
+
+// event acts on one readiness.
+func (l *Loop) event(ev *unix.EpollEvent) {
+	fd, gen := int(ev.Fd), uint32(ev.Pad)
+	if gen == 0 {
+		if fd == l.wakefd {
+			l.takeInbox()
+			return
+		}
+		for _, ln := range l.listeners {
+			if ln.fd == fd {
+				l.accept(ln)
+				return
+			}
+		}
+		return
+	}
+	if fd >= len(l.conns) {
+		return
+	}
+	c := l.conns[fd]
+	if c == nil || c.gen != gen {
+		return // of a socket that was closed in this very batch
+	}
+	if c.dialing {
+		l.dialed(c)
+		return
+	}
+	if ev.Events&unix.EPOLLOUT != 0 {
+		l.writable(c)
+	}
+	if c.closed && !c.shaking {
+		if ev.Events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+			l.closeFD(c)
+		}
+		return
+	}
+	if ev.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		l.readable(c, ev.Events)
+	}
+}
+
+func (l *Loop) takeInbox() {
+	var b [8]byte
+	unix.Read(l.wakefd, b[:]) //nolint:errcheck // only resets the counter
+	l.mu.Lock()
+	in := l.inbox
+	l.inbox = nil
+	l.woken = false
+	l.mu.Unlock()
+	for _, f := range in {
+		f()
+	}
+}
+
+// accept takes what has arrived, bounded, so that a flood of connections does not starve those
+// that are there.
+func (l *Loop) accept(ln *listener) {
+	for range 16 {
+		fd, sa, err := unix.Accept4(ln.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		switch err {
+		case nil:
+		case unix.EAGAIN:
+			return
+		case unix.EINTR, unix.ECONNABORTED:
+			continue
+		default: // EMFILE and the like: leave the rest in the backlog and try again soon
+			l.opt.Log.Warn("cannot accept", "code", "W3012", "err", err)
+			l.pauseAccept(ln)
+			return
+		}
+		tune(fd)
+		c := l.newConn(fd, addrOf(sa))
+		c.accept = ln.core
+		if ln.core.Kind == core.ListenLink {
+			l.interest(c)
+			c.shaking = true
+			l.shake(c, l.opt.Security.Server(), true, 5*time.Second)
+			continue
+		}
+		a := core.Accept{Listener: ln.core, Remote: c.remote}
+		if ln.core.Kind == core.ListenTransparent {
+			dst, err := capture.OriginalDst(fd, ln.v6)
+			if err != nil {
+				l.opt.Log.Warn("no original destination", "code", "W3013", "from", c.remote, "err", err)
+				l.closeFD(c)
+				continue
+			}
+			a.OrigDst = dst
+		}
+		l.accepted(c, a)
+	}
+}
+
+func (l *Loop) accepted(c *conn, a core.Accept) {
+	c.accept = nil
+	c.core = l.core.Accept(a)
+	if c.core == nil {
+		l.closeFD(c)
+		return
+	}
+	c.core.Driver = c
+	l.interest(c)
+}
+
+func (l *Loop) pauseAccept(ln *listener) {
+	if ln.paused {
+		return
+	}
+	ln.paused = true
+	unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, ln.fd, nil) //nolint:errcheck // it is registered
+	time.AfterFunc(100*time.Millisecond, func() {
+		l.post(func() {
+			if ln.paused && !l.draining {
+				ln.paused = false
+				l.add(ln.fd, unix.EPOLLIN|unix.EPOLLEXCLUSIVE) //nolint:errcheck // it was registered before
+			}
+		})
+	})
+}
+
+func (l *Loop) newConn(fd int, remote netip.AddrPort) *conn {
+	l.gen++
+	if l.gen == 0 || int32(l.gen) == 0 {
+		l.gen = 1
+	}
+	c := &conn{loop: l, fd: fd, gen: l.gen, remote: remote}
+	for fd >= len(l.conns) {
+		l.conns = append(l.conns, make([]*conn, 64)...)
+	}
+	l.conns[fd] = c
+	return c
+}
+
+// interest makes epoll watch what the connection's state asks for.
+func (l *Loop) interest(c *conn) {
+	var want uint32
+	if !c.off && !c.eof && !c.closing && !c.dialing || c.shaking && !c.full && !c.eof {
+		want |= unix.EPOLLIN | unix.EPOLLRDHUP
+	}
+	if len(c.pending) > 0 || c.dialing {
+		want |= unix.EPOLLOUT
+	}
+	if want|watched == c.mask {
+		return
+	}
+	ev := unix.EpollEvent{Events: want, Fd: int32(c.fd), Pad: int32(c.gen)}
+	op := unix.EPOLL_CTL_MOD
+	if !c.registered() {
+		op = unix.EPOLL_CTL_ADD
+	}
+	if err := unix.EpollCtl(l.epfd, op, c.fd, &ev); err != nil {
+		l.opt.Log.Error("epoll control", "err", err)
+	}
+	c.mask = want | watched
+}
+
+// watched is a bit in mask that epoll does not know: the socket is registered.
+const watched = 1 << 27
+
+func (c *conn) registered() bool { return c.mask&watched != 0 }
+
+// readable reads once: what is left wakes the loop again.
+func (l *Loop) readable(c *conn, events uint32) {
+	if c.full && events&(unix.EPOLLERR|unix.EPOLLHUP) == 0 {
+		return
+	}
+	if c.off && !c.shaking && events&(unix.EPOLLERR|unix.EPOLLHUP) == 0 {
+		return
+	}
+	if c.eof && events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+		l.broke(c, sockError(c.fd))
+		return
+	}
+	if c.off && !c.shaking { // broken while nobody wanted to read
+		l.broke(c, sockError(c.fd))
+		return
+	}
+	n, err := unix.Read(c.fd, l.read)
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+		return
+	case err != nil:
+		if c.shaking {
+			c.feed.stop(err)
+			c.eof = true
+			l.interest(c)
+			return
+		}
+		l.broke(c, err)
+	case n == 0:
+		c.eof = true
+		l.interest(c)
+		switch {
+		case c.shaking:
+			c.feed.stop(nil)
+		case c.tls != nil:
+			c.feed.eof = true
+			l.decrypt(c, nil)
+		default:
+			l.core.EOF(c.core)
+		}
+	case c.shaking:
+		if !c.feed.push(l.read[:n]) {
+			c.full = true
+			l.interest(c)
+		}
+	case c.tls != nil:
+		l.decrypt(c, l.read[:n])
+	default:
+		l.core.Received(c.core, l.read[:n])
+	}
+}
+
+// writable sends what waited.
+func (l *Loop) writable(c *conn) {
+	if len(c.pending) == 0 {
+		return
+	}
+	c.sendPending()
+	if len(c.pending) > 0 {
+		return
+	}
+	l.interest(c)
+	if c.closing {
+		l.closeFD(c)
+		return
+	}
+	if c.finishing {
+		unix.Shutdown(c.fd, unix.SHUT_WR) //nolint:errcheck // a broken socket shows in epoll
+	}
+	if c.core != nil && !c.closed {
+		l.core.Drained(c.core)
+	}
+}
+
+// broke tells the core that a connection is no more.
+func (l *Loop) broke(c *conn, err error) {
+	if c.closed {
+		l.closeFD(c)
+		return
+	}
+	c.closed = true
+	cc := c.core
+	l.closeFD(c)
+	if cc != nil {
+		if err == nil {
+			err = io.ErrUnexpectedEOF
+		}
+		l.core.Closed(cc, err)
+	}
+}
+
+// closeFD closes the socket and forgets it. While a handshake's goroutine uses it, that waits.
+func (l *Loop) closeFD(c *conn) {
+	c.closed = true
+	delete(l.lingering, c)
+	if c.stopTimer != nil {
+		c.stopTimer.Stop()
+	}
+	if c.shaking {
+		c.feed.stop(net.ErrClosed)
+		return // shaken comes back here
+	}
+	if c.fd < 0 {
+		return
+	}
+	l.conns[c.fd] = nil
+	unix.Close(c.fd) //nolint:errcheck // nothing can be done
+	c.fd = -1
+	c.pending = nil
+}
+
+func (l *Loop) shaking() int {
+	n := 0
+	for _, c := range l.conns {
+		if c != nil && c.shaking {
+			n++
+		}
+	}
+	return n
+}
+
+func (l *Loop) expireLingering() {
+	if len(l.lingering) == 0 {
+		return
+	}
+	now := time.Now()
+	for c, until := range l.lingering {
+		if now.After(until) {
+			l.closeFD(c)
+		}
+	}
+}
+
+// stopAccepting closes the loop's listeners.
+func (l *Loop) stopAccepting() {
+	for _, ln := range l.listeners {
+		if ln.fd >= 0 {
+			unix.Close(ln.fd) //nolint:errcheck // nothing can be done
+			ln.fd = -1
+		}
+	}
+	l.listeners = nil
+}
+
+// shutdown ends everything that is left.
+func (l *Loop) shutdown() {
+	l.stopAccepting()
+	for _, c := range l.conns {
+		if c != nil {
+			if c.shaking {
+				c.feed.stop(net.ErrClosed)
+			} else {
+				l.closeFD(c)
+			}
+		}
+	}
+	l.shakes.Wait()
+	l.takeInbox()
+	for _, c := range l.conns {
+		if c != nil {
+			c.shaking = false
+			l.closeFD(c)
+		}
+	}
+	l.free()
+}
+
+var _ core.Host = (*Loop)(nil)
+
+// Subscribe implements core.Host.
+func (l *Loop) Subscribe(n model.Name) { l.opt.Mesh.Subscribe(n) }
+
+// SubscribeIP implements core.Host.
+func (l *Loop) SubscribeIP(a netip.Addr) { l.opt.Mesh.SubscribeIP(a) }
+
+// AddrAbsent implements core.Host.
+func (l *Loop) AddrAbsent(a netip.Addr) bool { return l.opt.Mesh.AddrAbsent(a) }
+
+// ServiceOfIP implements core.Host.
+func (l *Loop) ServiceOfIP(a netip.Addr) (model.Name, bool) { return l.opt.Mesh.ServiceOfIP(a) }
+
+// Write implements core.Host.
+func (l *Loop) Write(cc *core.Conn, p []byte) int {
+	c := cc.Driver.(*conn)
+	if c.fd < 0 {
+		return 0
+	}
+	return c.write(p)
+}
+
+// CloseWrite implements core.Host.
+func (l *Loop) CloseWrite(cc *core.Conn) {
+	c := cc.Driver.(*conn)
+	if c.fd < 0 {
+		return
+	}
+	if c.tls != nil {
+		c.tls.CloseWrite() //nolint:errcheck // the transport never fails
+	}
+	c.finishing = true
+	if len(c.pending) == 0 {
+		unix.Shutdown(c.fd, unix.SHUT_WR) //nolint:errcheck // a broken socket shows in epoll
+	}
+}
+
+// Close implements core.Host.
+func (l *Loop) Close(cc *core.Conn, abort bool) {
+	c, _ := cc.Driver.(*conn)
+	if c == nil || c.fd < 0 {
+		return
+	}
+	c.closed = true
+	if abort {
+		unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) //nolint:errcheck // then it is an ordinary close
+		l.closeFD(c)
+		return
+	}
+	if c.tls != nil && !c.shaking && !c.dialing {
+		c.tls.CloseWrite() //nolint:errcheck // the transport never fails
+	}
+	if len(c.pending) > 0 {
+		c.closing = true
+		l.lingering[c] = time.Now().Add(lingerFor)
+		l.interest(c)
+		return
+	}
+	l.closeFD(c)
+}
+
+// SetReading implements core.Host.
+func (l *Loop) SetReading(cc *core.Conn, on bool) {
+	c := cc.Driver.(*conn)
+	c.off = !on
+	if c.fd >= 0 && !c.dialing {
+		l.interest(c)
+	}
+}

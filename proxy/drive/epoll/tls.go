@@ -1,0 +1,232 @@
+//go:build linux
+
+package epoll
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// feed is the transport under a crypto/tls connection that is driven by a loop. During the
+// handshake, which runs on a goroutine of its own because crypto/tls cannot resume one, Read
+// waits for bytes that the loop pushes. Afterwards Read never waits: it takes what the loop has
+// just read and then answers errNoBytes, which crypto/tls takes for a temporary error: it keeps
+// partial records and may be called again.
+type feed struct {
+	c *conn
+
+	mu       sync.Mutex // guards what follows, during the handshake only
+	cond     *sync.Cond
+	shaking  bool
+	shaken   []byte // bytes for the handshake
+	shakeEOF bool
+	shakeErr error
+
+	in   []byte // after the handshake: bytes of this wake-up
+	eof  bool
+	cork bool // collect records instead of writing each
+}
+
+// errNoBytes is a temporary net.Error.
+var errNoBytes net.Error = noBytes{}
+
+type noBytes struct{}
+
+func (noBytes) Error() string   { return "no bytes at present" }
+func (noBytes) Timeout() bool   { return false }
+func (noBytes) Temporary() bool { return true }
+
+// maxShaken is how many bytes are kept for a handshake before its socket is not read any more. A
+// peer whose side is done may already be sending a full window of requests.
+const maxShaken = 64 << 10
+
+func newFeed(c *conn) *feed {
+	f := &feed{c: c, shaking: true}
+	f.cond = sync.NewCond(&f.mu)
+	return f
+}
+
+// push gives the handshake bytes that the loop read. It reports whether it has room for more.
+func (f *feed) push(p []byte) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.shaken = append(f.shaken, p...)
+	f.cond.Signal()
+	return len(f.shaken) < maxShaken
+}
+
+// stop ends the handshake: eof or a broken connection (err).
+func (f *feed) stop(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil {
+		f.shakeEOF = true
+	} else {
+		f.shakeErr = err
+	}
+	f.cond.Signal()
+}
+
+// Read implements net.Conn for crypto/tls.
+func (f *feed) Read(p []byte) (int, error) {
+	if !f.shaking {
+		if len(f.in) > 0 {
+			n := copy(p, f.in)
+			f.in = f.in[n:]
+			return n, nil
+		}
+		if f.eof {
+			return 0, io.EOF
+		}
+		return 0, errNoBytes
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.shaken) == 0 && !f.shakeEOF && f.shakeErr == nil {
+		f.cond.Wait()
+	}
+	if f.shakeErr != nil {
+		return 0, f.shakeErr
+	}
+	if len(f.shaken) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, f.shaken)
+	f.shaken = f.shaken[:copy(f.shaken, f.shaken[n:])]
+	return n, nil
+}
+
+// Write implements net.Conn for crypto/tls.
+func (f *feed) Write(p []byte) (int, error) {
+	if !f.shaking {
+		if f.cork {
+			f.c.pending = append(f.c.pending, p...)
+		} else {
+			f.c.send(p)
+		}
+		return len(p), nil
+	}
+	return f.writeShaking(p)
+}
+
+// writeShaking writes a flight from the handshake's goroutine. Flights fit into an empty socket
+// buffer; if not, the goroutine waits, bounded.
+func (f *feed) writeShaking(p []byte) (int, error) {
+	total := 0
+	for total < len(p) {
+		n, err := unix.Write(f.c.fd, p[total:])
+		switch err {
+		case nil:
+			total += n
+		case unix.EINTR:
+		case unix.EAGAIN:
+			fds := []unix.PollFd{{Fd: int32(f.c.fd), Events: unix.POLLOUT}}
+			if k, err := unix.Poll(fds, 1000); err != nil && err != unix.EINTR || k == 0 {
+				return total, errors.New("peer does not read its handshake")
+			}
+		default:
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// Close implements net.Conn; crypto/tls calls it when a handshake's context ends.
+func (f *feed) Close() error {
+	if f.shaking {
+		f.stop(net.ErrClosed)
+	}
+	return nil
+}
+
+func (f *feed) LocalAddr() net.Addr              { return nil }
+func (f *feed) RemoteAddr() net.Addr             { return nil }
+func (f *feed) SetDeadline(time.Time) error      { return nil }
+func (f *feed) SetReadDeadline(time.Time) error  { return nil }
+func (f *feed) SetWriteDeadline(time.Time) error { return nil }
+
+// shake runs the handshake of a connection on a goroutine. The loop waits for all of them when
+// it ends; each is bounded by its timeout.
+func (l *Loop) shake(c *conn, cfg *tls.Config, server bool, timeout time.Duration) {
+	f := newFeed(c)
+	c.feed = f
+	if server {
+		c.tls = tls.Server(f, cfg)
+	} else {
+		c.tls = tls.Client(f, cfg)
+	}
+	l.shakes.Add(1)
+	go func() {
+		defer l.shakes.Done()
+		ctx, cancel := context.WithTimeout(l.ctx, timeout)
+		defer cancel()
+		err := c.tls.HandshakeContext(ctx)
+		l.post(func() { l.shaken(c, err) })
+	}()
+}
+
+// shaken takes a connection back from its handshake.
+func (l *Loop) shaken(c *conn, err error) {
+	f := c.feed
+	f.mu.Lock()
+	f.shaking = false
+	rest := f.shaken
+	f.shaken = nil
+	f.mu.Unlock()
+	c.shaking, c.full = false, false
+	if c.closed { // given up meanwhile
+		l.closeFD(c)
+		return
+	}
+	if err == nil && f.shakeErr != nil {
+		err = f.shakeErr
+	}
+	l.established(c, err)
+	if err != nil || c.closed {
+		return
+	}
+	if len(rest) > 0 || f.shakeEOF {
+		f.eof = f.shakeEOF
+		l.decrypt(c, rest)
+	}
+}
+
+// decrypt gives the core what the bytes of this wake-up hold.
+func (l *Loop) decrypt(c *conn, in []byte) {
+	f := c.feed
+	f.in = in
+	buf := l.plain
+	n := 0
+	for !c.closed {
+		m, err := c.tls.Read(buf[n:])
+		n += m
+		if n > 0 && (err != nil || len(buf)-n < 16<<10) {
+			l.core.Received(c.core, buf[:n])
+			n = 0
+		}
+		if err == nil {
+			continue
+		}
+		if err == errNoBytes {
+			return
+		}
+		if c.closed {
+			return
+		}
+		if err == io.EOF {
+			c.eof = true
+			l.interest(c)
+			l.core.EOF(c.core)
+			return
+		}
+		l.broke(c, l.opt.Security.Explain(err, c.remote.String()))
+		return
+	}
+}

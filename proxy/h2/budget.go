@@ -1,0 +1,62 @@
+package h2
+
+import "time"
+
+// budget is a leaky bucket of cost. The zero value is empty.
+type budget struct {
+	spent int
+	last  time.Time // when leak last took something
+}
+
+// leak takes what time has paid for.
+func (b *budget) leak(now time.Time, perSecond int) {
+	if b.last.IsZero() || b.spent == 0 {
+		b.last = now
+		return
+	}
+	elapsed := now.Sub(b.last)
+	if elapsed > time.Hour { // more than enough for any bucket, and no overflow below
+		b.spent, b.last = 0, now
+		return
+	}
+	if n := int(elapsed) * perSecond / int(time.Second); n > 0 {
+		b.spent = max(b.spent-n, 0)
+		b.last = now
+	}
+}
+
+// charge adds cost and reports whether the bucket still holds it.
+func (b *budget) charge(cost, size int) bool {
+	b.spent += cost
+	return b.spent <= size
+}
+
+// pay takes what useful traffic has paid for.
+func (b *budget) pay(n int) { b.spent = max(b.spent-n, 0) }
+
+// chargeControl charges the peer for a frame that carries nothing. It reports false, the
+// connection having failed, if the budget is exhausted.
+func (c *Conn) chargeControl(cost int, what string) bool {
+	l := &c.cfg.Limits
+	if c.control.charge(cost, l.ControlBurst+l.ControlPerStream*c.streams.n) {
+		return true
+	}
+	return c.fail(EnhanceYourCalm, "too many frames without use, the last one "+what)
+}
+
+// chargeReset charges the peer for a stream that ended early by its doing.
+func (c *Conn) chargeReset(what string) bool {
+	if c.resets.charge(1, c.cfg.Limits.ResetBurst) {
+		return true
+	}
+	return c.fail(EnhanceYourCalm, "too many streams ended early, the last one "+what)
+}
+
+// roomForReply reports whether a reply that cannot wait may be appended. A peer that sends but
+// never reads would otherwise make us store replies without end.
+func (c *Conn) roomForReply() bool {
+	if len(*c.out) <= c.cfg.MaxOutput+outputSlack {
+		return true
+	}
+	return c.fail(EnhanceYourCalm, "the peer does not read the replies that it asks for")
+}

@@ -1,0 +1,254 @@
+package h2
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/weft-mesh/weft/message"
+)
+
+func TestASlowReceiverStopsTheSenderAndNobodyElse(t *testing.T) {
+	cl, sv := pair(t, Config{}, Config{StreamWindow: 100 << 10, ConnWindow: 1 << 20})
+	sv.hold = true
+	slow := mustOpen(t, cl, post("/slow", -1), false)
+	chunk := make([]byte, 10<<10)
+	sent := 0
+	for slow.Pending() == 0 {
+		sent += len(chunk)
+		if sent > 1<<20 {
+			t.Fatal("no window stops the sender")
+		}
+		slow.Send(chunk, false)
+		if err := exchange(cl, sv, 4096); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(sv.body) != 100<<10 {
+		t.Errorf("the receiver holds %d octets, its window is %d", len(sv.body), 100<<10)
+	}
+	// Another stream is not held up.
+	sv.hold = false
+	before := len(sv.body)
+	fast := mustOpen(t, cl, post("/fast", -1), false)
+	for range 100 {
+		if fast.Send(chunk, false) > 0 {
+			if err := exchange(cl, sv, 1<<20); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	fast.Send(nil, true)
+	if err := exchange(cl, sv, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(sv.body) - before; got != 100*len(chunk) {
+		t.Errorf("the other stream carried %d octets", got)
+	}
+	// Consuming lets the first go on, and tells its sender.
+	slow.Send(make([]byte, 100<<10), false)
+	cl.take()
+	for range 8 {
+		sv.streams[0].Consumed(64 << 10)
+		if err := exchange(cl, sv, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if slow.Pending() != 0 {
+		t.Errorf("%d octets still wait", slow.Pending())
+	}
+	if got := cl.take(); got != "writable 1" && got != "writable 1; writable 1" {
+		t.Errorf("the sender was told %q", got)
+	}
+}
+
+func TestConsumingMoreThanWasDeliveredGivesNoCredit(t *testing.T) {
+	cl, sv := pair(t, Config{}, Config{StreamWindow: 1000})
+	s := mustOpen(t, cl, post("/", -1), false)
+	s.Send(make([]byte, 10), false)
+	if err := exchange(cl, sv, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	sv.streams[0].Consumed(1 << 30)
+	if len(sv.out) != 0 {
+		t.Errorf("credit was given for what never came: %x", sv.out)
+	}
+}
+
+func TestOutputThatIsNotEmptiedHoldsBodiesBack(t *testing.T) {
+	cl, _ := pair(t, Config{MaxOutput: 64 << 10}, Config{StreamWindow: 1 << 24, ConnWindow: 1 << 24})
+	s := mustOpen(t, cl, post("/", -1), false)
+	for range 100 {
+		s.Send(make([]byte, 10<<10), false)
+	}
+	if len(cl.out) > 64<<10+turnBytes+100 {
+		t.Errorf("output has %d octets", len(cl.out))
+	}
+	if s.Pending() == 0 {
+		t.Error("nothing waits")
+	}
+	for range 100 {
+		cl.out = cl.out[:0]
+		cl.c.Flushed()
+	}
+	if s.Pending() != 0 {
+		t.Errorf("%d octets still wait although the output was emptied", s.Pending())
+	}
+}
+
+func TestStreamsTakeTurns(t *testing.T) {
+	cl, sv := pair(t, Config{MaxOutput: 32 << 10}, Config{StreamWindow: 1 << 24, ConnWindow: 1 << 24})
+	big := mustOpen(t, cl, post("/big", -1), false)
+	big.Send(make([]byte, 1<<20), true)
+	small := mustOpen(t, cl, post("/small", -1), false)
+	small.Send([]byte("small"), true)
+	order := ""
+	sv.onData = func(s *Stream, _ []byte, end bool) {
+		if end {
+			order += map[uint32]string{1: "big ", 3: "small "}[s.ID]
+		}
+	}
+	var large int
+	sv.onReq = func(s *Stream, _ *message.Request, _ bool) { large = len(sv.body) }
+	if err := exchange(cl, sv, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	if order != "small big " {
+		t.Errorf("ended in the order %s: a large body held up a small one", order)
+	}
+	_ = large
+}
+
+func TestAnEndWaitsForItsBodyAndTrailersForTheEnd(t *testing.T) {
+	cl, sv := pair(t, Config{}, Config{StreamWindow: 65535})
+	sv.hold = true
+	s := mustOpen(t, cl, post("/", -1), false)
+	body := bytes.Repeat([]byte("x"), 200000)
+	s.Send(body, false)
+	buf := []byte("trailer-value")
+	s.SendTrailers([]message.Field{{Name: []byte("x-sum"), Value: buf}})
+	copy(buf, "overwritten!!") // the caller's memory is its own again
+	for range 20 {
+		if err := exchange(cl, sv, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		sv.streams[0].Consumed(1 << 20)
+	}
+	if !bytes.Equal(sv.body, body) {
+		t.Errorf("%d octets arrived", len(sv.body))
+	}
+	if got := sv.take(); got != "request 1 POST cart /; trailers 1 x-sum=trailer-value" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestAWindowThatShrinksBelowZeroIsObeyed(t *testing.T) {
+	cl, _ := pair(t, Config{}, Config{})
+	s := mustOpen(t, cl, post("/", -1), false)
+	s.Send(make([]byte, 50000), false)
+	feed := func(p []byte) {
+		if err := cl.c.Feed(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	feed(settingsFrame(settingInitialWindowSize, 10000)) // 40,000 below zero
+	cl.out = cl.out[:0]
+	s.Send([]byte("wait"), true)
+	feed(appendWindowUpdate(nil, s.ID, 40000))
+	if s.Pending() != 4 {
+		t.Fatal("sent with a window of zero")
+	}
+	feed(appendWindowUpdate(nil, s.ID, 4))
+	if s.Pending() != 0 {
+		t.Fatal("not sent although the window is open")
+	}
+}
+
+func settingsFrame(id settingID, v uint32) []byte {
+	return appendSetting(appendHeader(nil, 6, frameSettings, 0, 0), id, v)
+}
+
+func TestNoAllocationOnceWarm(t *testing.T) {
+	run := newLoop(t)
+	for range 2000 {
+		run()
+	}
+	if n := testing.AllocsPerRun(2000, run); n != 0 {
+		t.Errorf("%v allocations an exchange", n)
+	}
+}
+
+func BenchmarkExchange(b *testing.B) {
+	run := newLoop(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		run()
+	}
+}
+
+// newLoop returns a function that makes one exchange between a client and a server, as links
+// carry it: heads with a dozen fields, some of which change, and small bodies both ways.
+func newLoop(t testing.TB) func() {
+	cl, sv := &loopEnd{}, &loopEnd{}
+	cl.c = NewConn(Config{Role: Client, Link: true}, cl, &cl.out)
+	sv.c = NewConn(Config{Role: Server, Link: true}, sv, &sv.out)
+	sv.body = bytes.Repeat([]byte("r"), 65)
+	sv.resp = &message.Response{Status: 200, ContentLength: 65, Fields: fields("server", "nginx", "content-type", "text/plain", "date", "Tue, 24 Nov 2026 20:00:00 GMT", "etag", `"abc"`)}
+	cl.c.Start()
+	sv.c.Start()
+	trace := []byte("00-00000000000000000000000000000000-0000000000000000-01")
+	req := &message.Request{Method: []byte("POST"), Scheme: []byte("http"), Authority: []byte("cart.shop.svc"), Path: []byte("/items/7"), ContentLength: 3,
+		Fields: append(fields("user-agent", "test/1.0", "accept", "*/*", "content-type", "application/json", "x-tenant", "blue", "accept-encoding", "gzip"),
+			message.Field{Name: []byte("traceparent"), Value: trace},
+			message.Field{Name: []byte("authorization"), Value: []byte("Bearer 0123456789"), Sensitive: true})}
+	n := 0
+	carry := func() {
+		for len(cl.out)+len(sv.out) > 0 {
+			if err := sv.c.Feed(cl.out); err != nil {
+				t.Fatal(err)
+			}
+			cl.out = cl.out[:0]
+			if err := cl.c.Feed(sv.out); err != nil {
+				t.Fatal(err)
+			}
+			sv.out = sv.out[:0]
+		}
+	}
+	carry()
+	return func() {
+		n++
+		for i, v := 0, n; i < 8; i, v = i+1, v>>4 {
+			trace[10+i] = "0123456789abcdef"[v&15]
+		}
+		s, err := cl.c.Open(req, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Send([]byte("abc"), true)
+		carry()
+		if cl.ended != n {
+			t.Fatalf("%d exchanges of %d ended", cl.ended, n)
+		}
+	}
+}
+
+type loopEnd struct {
+	quiet
+	c     *Conn
+	out   []byte
+	body  []byte
+	resp  *message.Response
+	ended int
+}
+
+func (e *loopEnd) OnData(s *Stream, p []byte, end bool) {
+	s.Consumed(len(p))
+	if !end {
+		return
+	}
+	if e.resp != nil {
+		s.Respond(e.resp, false)
+		s.Send(e.body, true)
+	}
+	e.ended++
+	s.Release()
+}

@@ -1,0 +1,165 @@
+package h2
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/net/http2"
+
+	"github.com/weft-mesh/weft/message"
+)
+
+func TestGoClientTalksToOurServer(t *testing.T) {
+	addr := listen(t, Config{Role: Server, Huffman: true}, func() Handler { return &echo{fixed: []byte("fixed")} })
+	tr := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, network, a string, _ *tls.Config) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, a)
+	}}
+	defer tr.CloseIdleConnections()
+	client := &http.Client{Transport: tr}
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			body := bytes.Repeat([]byte{byte('a' + i)}, i*50000)
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr.String()+"/", bytes.NewReader(body))
+			req.Header.Set("X-N", fmt.Sprint(i))
+			req.Trailer = http.Header{"X-Sum": {"42"}}
+			req.ContentLength = -1
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			got, err := io.ReadAll(resp.Body)
+			if err != nil || !bytes.Equal(got, body) {
+				t.Errorf("request %d: %d octets of %d came back, %v", i, len(got), len(body), err)
+			}
+			if resp.Trailer.Get("X-Sum") != "42" {
+				t.Errorf("trailers %v", resp.Trailer)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestOurClientTalksToGoServer(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		(&http2.Server{}).ServeConn(theirs, &http2.ServeConnOpts{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Trailer", "X-Sum")
+			w.Header().Set("X-Seen", r.Header.Get("X-N")+r.Host)
+			n, _ := io.Copy(w, r.Body)
+			w.Header().Set("X-Sum", fmt.Sprint(n))
+		})})
+	})
+	h := &collector{done: make(chan struct{}), want: 20}
+	var out []byte
+	c := NewConn(Config{Role: Client, Huffman: true}, h, &out)
+	c.Start()
+	for i := range h.want {
+		r := post("/", int64(i*20000))
+		r.Fields = fields("x-n", fmt.Sprint(i))
+		s, err := c.Open(r, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Send(bytes.Repeat([]byte{'x'}, i*20000), true)
+	}
+	// net.Pipe has no buffer: write and read at once, owned by one goroutine each.
+	writes := make(chan []byte, 1)
+	wg.Go(func() {
+		for p := range writes {
+			if _, err := ours.Write(p); err != nil {
+				break
+			}
+		}
+		for range writes { // drained until closed
+		}
+	})
+	reads := make(chan []byte)
+	wg.Go(func() {
+		defer close(reads)
+		for {
+			buf := make([]byte, 16<<10)
+			n, err := ours.Read(buf)
+			if err != nil {
+				return
+			}
+			reads <- buf[:n]
+		}
+	})
+	running := true
+	for running {
+		var ready chan []byte
+		if len(out) > 0 {
+			ready = writes
+		}
+		select {
+		case ready <- bytes.Clone(out):
+			out = out[:0]
+			c.Flushed()
+		case p, more := <-reads:
+			if !more {
+				running = false
+				break
+			}
+			if err := c.Feed(p); err != nil {
+				t.Error(err)
+				running = false
+			}
+		case <-h.done:
+			running = false
+		}
+	}
+	ours.Close()
+	close(writes)
+	for range reads { // until the reader has ended
+	}
+	wg.Wait()
+	for i := range h.want {
+		id := uint32(2*i + 1)
+		if h.bytes[id] != i*20000 || h.sum[id] != fmt.Sprint(i*20000) || !strings.Contains(h.head[id], fmt.Sprintf("x-seen=%dcart", i)) {
+			t.Errorf("stream %d: %d octets, sum %q, head %s", id, h.bytes[id], h.sum[id], h.head[id])
+		}
+	}
+}
+
+// collector gathers responses.
+type collector struct {
+	quiet
+	want  int
+	done  chan struct{}
+	bytes map[uint32]int
+	head  map[uint32]string
+	sum   map[uint32]string
+}
+
+func (h *collector) OnResponse(s *Stream, r *message.Response, _ bool) {
+	if h.head == nil {
+		h.head, h.bytes, h.sum = map[uint32]string{}, map[uint32]int{}, map[uint32]string{}
+	}
+	h.head[s.ID] = show(r.Fields)
+}
+
+func (h *collector) OnData(s *Stream, p []byte, _ bool) {
+	h.bytes[s.ID] += len(p)
+	s.Consumed(len(p))
+}
+
+func (h *collector) OnTrailers(s *Stream, f []message.Field) {
+	h.sum[s.ID] = string(message.Get(f, "x-sum"))
+	if len(h.sum) == h.want {
+		close(h.done)
+	}
+}

@@ -1,0 +1,151 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"github.com/weft-mesh/weft/codes"
+	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/proxy/admin"
+	"github.com/weft-mesh/weft/proxy/core"
+	"github.com/weft-mesh/weft/proxy/dns"
+	"github.com/weft-mesh/weft/proxy/drive"
+)
+
+// listen binds all sockets and notes their addresses in p.ready.
+func (p *proxy) listen() (err error) {
+	cfg := p.cfg
+	p.ready.PID = os.Getpid()
+	if cfg.Link != "" {
+		if p.ready.Link, err = p.bind(cfg.Link, "link", &core.Listener{Kind: core.ListenLink}); err != nil {
+			return err
+		}
+	}
+	if cfg.Outbound.Proxy != "" {
+		if p.ready.Proxy, err = p.bind(cfg.Outbound.Proxy, "outbound proxy", &core.Listener{Kind: core.ListenProxy}); err != nil {
+			return err
+		}
+	}
+	for _, s := range cfg.Outbound.Services {
+		what := fmt.Sprintf("service %s/%s:%d", s.Namespace, s.Service, s.Port)
+		s.Listen, err = p.bind(s.Listen, what, &core.Listener{
+			Kind: core.ListenService, Service: model.Name{Namespace: s.Namespace, Name: s.Service}, Port: s.Port,
+		})
+		if err != nil {
+			return err
+		}
+		p.ready.Services = append(p.ready.Services, s)
+	}
+	for _, fd := range cfg.Outbound.TransparentFDs {
+		if err := p.inherit(fd); err != nil {
+			return err
+		}
+	}
+	if cfg.Metrics != "" {
+		ln, err := net.Listen("tcp", cfg.Metrics)
+		if err != nil {
+			return cannotListen("metrics", cfg.Metrics, err)
+		}
+		p.metrics = ln
+		p.closers = append(p.closers, ln)
+		p.ready.Metrics = ln.Addr().String()
+	}
+	if cfg.Admin != "" {
+		ln, err := admin.ListenUnix(cfg.Admin)
+		if err != nil {
+			return cannotListen("admin socket", cfg.Admin, err)
+		}
+		p.state = ln
+		p.closers = append(p.closers, ln)
+	}
+	return nil
+}
+
+func (p *proxy) bind(addr, what string, l *core.Listener) (string, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "", cannotListen(what, addr, err)
+	}
+	tcp := ln.(*net.TCPListener)
+	p.listeners = append(p.listeners, drive.Listener{Core: l, TCP: tcp})
+	p.closers = append(p.closers, tcp)
+	return tcp.Addr().String(), nil
+}
+
+// inherit takes over a listening socket that another process made, perhaps in another network
+// namespace.
+func (p *proxy) inherit(fd int) error {
+	f := os.NewFile(uintptr(fd), "transparent")
+	if f == nil {
+		return badConfig("a transparent listener", fmt.Sprintf("descriptor %d was not inherited", fd))
+	}
+	ln, err := net.FileListener(f)
+	f.Close() //nolint:errcheck // FileListener has its own copy
+	if err != nil {
+		return badConfig("a transparent listener", fmt.Sprintf("descriptor %d: %v", fd, err))
+	}
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok {
+		ln.Close() //nolint:errcheck // it is of no use
+		return badConfig("a transparent listener", fmt.Sprintf("descriptor %d is no TCP socket", fd))
+	}
+	p.listeners = append(p.listeners, drive.Listener{Core: &core.Listener{Kind: core.ListenTransparent}, TCP: tcp})
+	p.closers = append(p.closers, tcp)
+	return nil
+}
+
+func cannotListen(what, addr string, err error) error {
+	e := codes.New("W3020", "the proxy cannot listen for its "+what)
+	e.Why, e.Where, e.Err = err.Error(), addr, err
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		e.Why = "the address is in use"
+		e.Next = []string{"ss -ltnp | grep " + addr + "   (who has it)", "choose another address, or port 0 for a free one"}
+	case errors.Is(err, syscall.EACCES):
+		e.Why = "this user may not listen there"
+		e.Next = []string{"choose a port above 1023"}
+	}
+	return e
+}
+
+// startDNS answers names on the inherited sockets.
+func (p *proxy) startDNS(ctx context.Context, start func(context.Context, string, func(context.Context) error)) error {
+	var upstreams []netip.AddrPort
+	for _, u := range p.cfg.Outbound.DNSUpstreams {
+		a, err := netip.ParseAddrPort(u)
+		if err != nil {
+			return badConfig("a DNS upstream is not ip:port", err.Error())
+		}
+		upstreams = append(upstreams, a)
+	}
+	for _, fd := range p.cfg.Outbound.DNSFDs {
+		f := os.NewFile(uintptr(fd), "dns")
+		if f == nil {
+			return badConfig("a DNS socket", fmt.Sprintf("descriptor %d was not inherited", fd))
+		}
+		pc, err := net.FilePacketConn(f)
+		f.Close() //nolint:errcheck // FilePacketConn has its own copy
+		if err != nil {
+			return badConfig("a DNS socket", fmt.Sprintf("descriptor %d: %v", fd, err))
+		}
+		srv := &dns.Server{
+			Conn: pc, Namespace: p.cfg.Workloads[0].Namespace, Names: names{p}, Table: p.vips, Upstreams: upstreams, Log: p.log,
+		}
+		start(ctx, "dns", srv.Serve)
+	}
+	return nil
+}
+
+// names tells the DNS server which services there are.
+type names struct{ p *proxy }
+
+// Exists implements dns.Names.
+func (n names) Exists(ctx context.Context, namespace, name string) bool {
+	s, known := n.p.agent.Await(ctx, model.Name{Namespace: namespace, Name: name})
+	return known && s != nil
+}

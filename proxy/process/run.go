@@ -1,0 +1,335 @@
+package process
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/weft-mesh/weft/codes"
+	"github.com/weft-mesh/weft/decide"
+	"github.com/weft-mesh/weft/identity"
+	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/model/wire"
+	"github.com/weft-mesh/weft/proxy/admin"
+	"github.com/weft-mesh/weft/proxy/agent"
+	"github.com/weft-mesh/weft/proxy/config"
+	"github.com/weft-mesh/weft/proxy/core"
+	"github.com/weft-mesh/weft/proxy/dns"
+	"github.com/weft-mesh/weft/proxy/drive"
+	"github.com/weft-mesh/weft/proxy/telemetry"
+	"github.com/weft-mesh/weft/version"
+)
+
+const (
+	defaultDrain  = 30 * time.Second
+	announceDrain = 2 * time.Second  // how long others may take to learn that we leave
+	readyWait     = 20 * time.Second // for identity and view, at start
+)
+
+// Run runs a proxy until a signal arrives on signals, then drains and returns. A second signal
+// ends it at once. ctx ends it without draining.
+func Run(ctx context.Context, cfg *config.Config, signals <-chan os.Signal, log *slog.Logger) (err error) {
+	tuneMemory()
+	p := &proxy{cfg: cfg, log: log}
+	defer p.closeAll()
+	defer func() {
+		if err != nil {
+			p.tellReady(config.Ready{PID: os.Getpid(), Error: err.Error()})
+		}
+	}()
+	if err := p.setup(); err != nil {
+		return err
+	}
+	return p.serve(ctx, signals)
+}
+
+// tuneMemory sets the collector for a small live heap: collecting rarely below some megabytes
+// costs little memory and saves processor time.
+func tuneMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
+}
+
+// proxy is one running proxy.
+type proxy struct {
+	cfg *config.Config
+	log *slog.Logger
+
+	reg    *telemetry.Registry
+	agent  *agent.Agent
+	driver drive.Driver
+	vips   *dns.Table
+
+	listeners []drive.Listener
+	ready     config.Ready
+	closers   []io.Closer
+	metrics   net.Listener
+	state     net.Listener
+	readyOnce sync.Once
+	serving   bool
+}
+
+func (p *proxy) closeAll() {
+	for _, c := range p.closers {
+		c.Close() //nolint:errcheck // most are closed already
+	}
+}
+
+// setup binds everything, so that what is wrong with the configuration shows before anything runs.
+func (p *proxy) setup() error {
+	cfg := p.cfg
+	if len(cfg.Workloads) != 1 {
+		return badConfig("exactly one workload is needed", fmt.Sprintf("%d are given", len(cfg.Workloads)))
+	}
+	loops := cfg.Loops
+	if loops <= 0 {
+		loops = defaultLoops()
+	}
+	if cfg.Driver == "net" || runtime.GOOS != "linux" {
+		loops = 1
+	}
+	p.reg = telemetry.NewRegistry(loops)
+	if err := p.listen(); err != nil {
+		return err
+	}
+	w := cfg.Workloads[0]
+	link, err := netip.ParseAddrPort(p.ready.Link)
+	if cfg.LinkAdvertise != "" {
+		link, err = netip.ParseAddrPort(cfg.LinkAdvertise)
+	}
+	if err != nil && p.ready.Link+cfg.LinkAdvertise != "" {
+		return badConfig("the link address is not ip:port", err.Error())
+	}
+	var handover io.Reader
+	if cfg.IdentityFD > 0 {
+		f := os.NewFile(uintptr(cfg.IdentityFD), "identity")
+		p.closers = append(p.closers, f)
+		handover = f
+	}
+	host, _ := os.Hostname()
+	p.agent, err = agent.New(agent.Options{
+		Control: cfg.Control, Name: cfg.Name, Build: version.String(), Workload: w, Link: link, Node: host,
+		StateDir: cfg.StateDir, Handover: handover, OnTable: p.onTable,
+		Reporter: telemetry.NewCollector(p.reg), Log: p.log,
+	})
+	if err != nil {
+		return err
+	}
+	p.vips = dns.NewTable(0)
+	opt := drive.Options{
+		Core: core.Config{Workload: p.workload(w), Log: p.log, Own: p.ownAddrs()}, Loops: loops, Listeners: p.listeners,
+		Mesh: mesh{p}, Security: security{p.agent.Identity()}, Log: p.log,
+	}
+	p.driver, err = newDriver(cfg.Driver, opt, p.reg)
+	return err
+}
+
+// defaultLoops leaves room for the application on the same machine: half of the processors.
+func defaultLoops() int { return max(1, runtime.GOMAXPROCS(0)/2) }
+
+func badConfig(what, why string) error {
+	e := codes.New("W3021", "the proxy's configuration cannot be used: "+what)
+	e.Why = why
+	e.Next = []string{"weft-proxy is started by `weft run`; see docs/proxy.md for its configuration"}
+	return e
+}
+
+// workload is whom the core serves.
+func (p *proxy) workload(w config.Workload) core.Workload {
+	out := core.Workload{Name: model.Name{Namespace: w.Namespace, Name: w.Name}}
+	if w.Service != "" {
+		out.Service = model.Name{Namespace: w.Namespace, Name: w.Service}
+	}
+	for _, port := range w.Ports {
+		proto, _ := wire.ProtocolByName(port.Protocol)
+		out.Ports = append(out.Ports, core.AppPort{Addr: port.Addr, Protocol: proto})
+	}
+	return out
+}
+
+func (p *proxy) ownAddrs() []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, l := range p.listeners {
+		if a, ok := l.TCP.Addr().(*net.TCPAddr); ok && l.Core.Kind != core.ListenTransparent {
+			ap := a.AddrPort()
+			out = append(out, netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
+		}
+	}
+	return out
+}
+
+// onTable gives a new table to all loops and waits until it is in force there: the control plane
+// is told so afterwards.
+func (p *proxy) onTable(t *decide.Table) {
+	if p.driver == nil {
+		return
+	}
+	p.driver.Post(func(c *core.Core) { c.SetTable(t) })
+}
+
+// serve runs everything until a signal.
+func (p *proxy) serve(ctx context.Context, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	failed := make(chan error, 8)
+	start := func(ctx context.Context, what string, f func(context.Context) error) {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				failed <- fmt.Errorf("%s: %w", what, err)
+			}
+		}()
+	}
+	drainCtx, drained := context.WithCancel(ctx) // ends the driver when the drain is over
+	defer drained()
+	driverDone := make(chan struct{})
+	start(drainCtx, "data path", func(ctx context.Context) error {
+		defer close(driverDone)
+		return p.driver.Run(ctx)
+	})
+	start(ctx, "control", p.agent.Run)
+	pages := &admin.Server{Registry: p.reg, State: p.stateOf, Ready: p.isReady}
+	if p.metrics != nil {
+		start(ctx, "metrics", func(ctx context.Context) error { return pages.ServeMetrics(ctx, p.metrics) })
+	}
+	if p.state != nil {
+		start(ctx, "admin", func(ctx context.Context) error { return pages.ServeState(ctx, p.state) })
+	}
+	if err := p.startDNS(ctx, start); err != nil {
+		return err
+	}
+	if err := p.awaitReady(ctx, signals, failed); err != nil {
+		return err
+	}
+	p.tellReady(p.ready)
+	p.log.Info("serving", "proxy", p.cfg.Name, "link", p.ready.Link, "outbound", p.ready.Proxy, "metrics", p.ready.Metrics)
+
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return nil
+	case s := <-signals:
+		p.log.Info("draining", "signal", s.String())
+	}
+	return p.drain(ctx, signals, driverDone, drained)
+}
+
+func (p *proxy) awaitReady(ctx context.Context, signals <-chan os.Signal, failed <-chan error) error {
+	timer := time.NewTimer(readyWait)
+	defer timer.Stop()
+	select {
+	case <-p.agent.Ready():
+		p.serving = true
+		return nil
+	case err := <-failed:
+		return err
+	case <-signals:
+		return errors.New("stopped before it was ready")
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		e := codes.New("W3022", "the proxy has neither an identity nor a view of the mesh")
+		st := p.agent.Status()
+		e.Why = "the control plane was not reached in " + readyWait.String() + ": " + st.LastError
+		if st.RegisterError != "" {
+			e.Why = st.RegisterError
+		}
+		e.Next = []string{"weft status"}
+		return e
+	}
+}
+
+// drain ends in order: tell the control plane, so that peers stop choosing us; finish what is
+// under way; leave. Bounded, and cut short by a second signal.
+func (p *proxy) drain(ctx context.Context, signals <-chan os.Signal, done <-chan struct{}, stop context.CancelFunc) error {
+	limit := time.Duration(p.cfg.DrainTimeout)
+	if limit <= 0 {
+		limit = defaultDrain
+	}
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	announce, cancel := context.WithTimeout(ctx, min(announceDrain, limit))
+	defer cancel()
+	told := make(chan struct{})
+	go func() { // ends with announce at the latest
+		defer close(told)
+		if len(p.cfg.Workloads[0].Ports) > 0 {
+			p.agent.Drain(announce) //nolint:errcheck // without a control plane there is nobody to tell
+		}
+	}()
+	defer func() { cancel(); <-told }()
+	select {
+	case <-told:
+	case <-signals:
+		return nil
+	}
+	p.driver.Drain()
+	select {
+	case <-done:
+	case <-deadline.C:
+		p.log.Warn("drain timeout: work under way is cut off", "code", "W3023", "after", limit)
+	case <-signals:
+	}
+	stop()
+	return nil
+}
+
+func (p *proxy) isReady() bool { return p.serving }
+
+// stateOf is what the admin socket shows.
+func (p *proxy) stateOf() any {
+	st := p.agent.Status()
+	id := p.agent.Identity().Load()
+	out := map[string]any{
+		"proxy": p.cfg.Name, "version": version.String(), "pid": os.Getpid(), "listeners": p.ready, "control": st,
+	}
+	if id.Pair != nil {
+		out["identity"] = id.Pair.ID.String()
+		out["certificateNotAfter"] = id.Pair.NotAfter()
+	}
+	return out
+}
+
+// tellReady writes the answer to whoever started us, once.
+func (p *proxy) tellReady(r config.Ready) {
+	p.readyOnce.Do(func() {
+		if p.cfg.ReadyFD <= 0 {
+			return
+		}
+		f := os.NewFile(uintptr(p.cfg.ReadyFD), "ready")
+		b, err := json.Marshal(r)
+		if err == nil {
+			f.Write(append(b, '\n')) //nolint:errcheck // the starter went away
+		}
+		f.Close() //nolint:errcheck // as above
+	})
+}
+
+// mesh answers the core's questions.
+type mesh struct{ p *proxy }
+
+func (m mesh) Subscribe(n model.Name)       { m.p.agent.Subscribe(n) }
+func (m mesh) SubscribeIP(a netip.Addr)     { m.p.agent.SubscribeAddr(a) }
+func (m mesh) AddrAbsent(a netip.Addr) bool { return m.p.agent.AddrAbsent(a) }
+func (m mesh) ServiceOfIP(a netip.Addr) (model.Name, bool) {
+	return m.p.vips.Lookup(time.Now(), a)
+}
+
+// security makes TLS settings from the identity in force.
+type security struct{ store *identity.Store }

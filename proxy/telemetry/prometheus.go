@@ -1,0 +1,144 @@
+package telemetry
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/weft-mesh/weft/api/report"
+)
+
+// ContentType is that of WritePrometheus's output.
+const ContentType = "text/plain; version=0.0.4; charset=utf-8"
+
+// WritePrometheus writes everything in the Prometheus text format 0.0.4. Counts of the same key
+// on several loops are added up.
+func (r *Registry) WritePrometheus(w io.Writer) error {
+	totals := map[Key]*report.Counts{}
+	var keys []Key
+	refused := map[string]uint64{}
+	var accepted, conns uint64
+	for _, sh := range r.shards {
+		for _, s := range sh.snapshot() {
+			c := s.counts()
+			t := totals[s.Key]
+			if t == nil {
+				t = &report.Counts{}
+				totals[s.Key] = t
+				keys = append(keys, s.Key)
+			}
+			active := t.Active + c.Active
+			t.Add(&c)
+			t.Active = active
+		}
+		sh.mu.Lock()
+		for code, n := range sh.refusals {
+			refused[code] += n.Load()
+		}
+		sh.mu.Unlock()
+		accepted += sh.Accepted.Load()
+		conns += sh.Accepted.Load() - sh.ClosedConns.Load()
+	}
+	labels := make(map[Key]string, len(keys))
+	for _, k := range keys {
+		labels[k] = k.labels()
+	}
+	sort.Slice(keys, func(i, j int) bool { return labels[keys[i]] < labels[keys[j]] })
+
+	b := bufio.NewWriter(w)
+	head := func(name, kind, help string) {
+		fmt.Fprintf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+	}
+	each := func(f func(l string, c *report.Counts)) {
+		for _, k := range keys {
+			f(labels[k], totals[k])
+		}
+	}
+	classes := [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
+	head("weft_requests_total", "counter", "Finished requests and connections by class of status.")
+	each(func(l string, c *report.Counts) {
+		for i, n := range c.Status {
+			if n > 0 {
+				fmt.Fprintf(b, "weft_requests_total{%s,status_class=%q} %d\n", l, classes[i], n)
+			}
+		}
+	})
+	head("weft_request_failures_total", "counter", "Requests that failed: 5xx, no response, or a failed gRPC status.")
+	each(func(l string, c *report.Counts) { fmt.Fprintf(b, "weft_request_failures_total{%s} %d\n", l, c.Failure) })
+	head("weft_requests_active", "gauge", "Requests and connections under way.")
+	each(func(l string, c *report.Counts) { fmt.Fprintf(b, "weft_requests_active{%s} %d\n", l, c.Active) })
+	head("weft_sent_bytes_total", "counter", "Body bytes from the client to the service.")
+	each(func(l string, c *report.Counts) { fmt.Fprintf(b, "weft_sent_bytes_total{%s} %d\n", l, c.BytesOut) })
+	head("weft_received_bytes_total", "counter", "Body bytes from the service to the client.")
+	each(func(l string, c *report.Counts) { fmt.Fprintf(b, "weft_received_bytes_total{%s} %d\n", l, c.BytesIn) })
+	head("weft_request_duration_seconds", "histogram", "From the request's head to the response's end.")
+	each(func(l string, c *report.Counts) { writeHistogram(b, l, c) })
+	head("weft_refused_total", "counter", "Requests and connections that the proxy refused, by code.")
+	codes := make([]string, 0, len(refused))
+	for c := range refused {
+		codes = append(codes, c)
+	}
+	sort.Strings(codes)
+	for _, c := range codes {
+		fmt.Fprintf(b, "weft_refused_total{code=%q} %d\n", c, refused[c])
+	}
+	head("weft_connections_accepted_total", "counter", "Connections accepted.")
+	fmt.Fprintf(b, "weft_connections_accepted_total %d\n", accepted)
+	head("weft_connections_open", "gauge", "Accepted connections that are open.")
+	fmt.Fprintf(b, "weft_connections_open %d\n", conns)
+	return b.Flush()
+}
+
+// The bounds of the Prometheus histogram are powers of two of microseconds, at which our finer
+// buckets have a border too, so the counts are exact.
+const firstBound, lastBound = 8, 26 // 256 µs to 67 s
+
+func writeHistogram(b *bufio.Writer, l string, c *report.Counts) {
+	var count uint64
+	i := 0
+	for p := firstBound; p <= lastBound; p++ {
+		limit := uint64(1) << p
+		for i < len(c.Latency) {
+			if _, hi := report.BucketBounds(c.Latency[i].Index); hi > limit {
+				break
+			}
+			count += c.Latency[i].Count
+			i++
+		}
+		fmt.Fprintf(b, "weft_request_duration_seconds_bucket{%s,le=%q} %d\n", l, strconv.FormatFloat(float64(limit)/1e6, 'g', -1, 64), count)
+	}
+	for ; i < len(c.Latency); i++ {
+		count += c.Latency[i].Count
+	}
+	fmt.Fprintf(b, "weft_request_duration_seconds_bucket{%s,le=\"+Inf\"} %d\n", l, count)
+	fmt.Fprintf(b, "weft_request_duration_seconds_sum{%s} %g\n", l, float64(c.LatencySumMicros)/1e6)
+	fmt.Fprintf(b, "weft_request_duration_seconds_count{%s} %d\n", l, count)
+}
+
+// labels gives the label pairs of a key. Every key has all labels, so that sums by label work.
+func (k Key) labels() string {
+	r := k.report()
+	pairs := [...][2]string{
+		{"direction", r.Direction.String()},
+		{"source_namespace", r.Source.Namespace}, {"source_workload", r.Source.Name}, {"source_identity", r.SourceIdentity},
+		{"namespace", r.Service.Namespace}, {"service", r.Service.Name}, {"port", strconv.Itoa(int(k.Port))},
+		{"route", r.Route}, {"backend", r.Backend.Name}, {"protocol", r.Protocol}, {"tls", strconv.FormatBool(r.TLS)},
+	}
+	var b strings.Builder
+	for i, p := range pairs {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(p[0])
+		b.WriteString(`="`)
+		escaper.WriteString(&b, p[1]) //nolint:errcheck // a Builder does not fail
+		b.WriteByte('"')
+	}
+	return b.String()
+}
+
+// escaper is for label values (Prometheus exposition formats, text format details).
+var escaper = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)

@@ -1,0 +1,313 @@
+// Package datapath tests the data path on real sockets, with two proxies in one process: the
+// caller's and the callee's, with a real CA and mTLS between them, under each driver.
+package datapath
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/weft-mesh/weft/control/ca"
+	"github.com/weft-mesh/weft/control/state"
+	"github.com/weft-mesh/weft/decide"
+	"github.com/weft-mesh/weft/identity"
+	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/proxy/core"
+	"github.com/weft-mesh/weft/proxy/drive"
+	"github.com/weft-mesh/weft/proxy/drive/epoll"
+	netdriver "github.com/weft-mesh/weft/proxy/drive/net"
+	"github.com/weft-mesh/weft/proxy/telemetry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// eachDriver runs a test under both drivers.
+func eachDriver(t *testing.T, f func(t *testing.T, driver string)) {
+	for _, d := range []string{"epoll", "net"} {
+		t.Run(d, func(t *testing.T) { f(t, d) })
+	}
+}
+
+// proxy is one running proxy of a test.
+type proxy struct {
+	t      testing.TB
+	reg    *telemetry.Registry
+	driver drive.Driver
+	addr   map[string]string // listeners by name
+	ends   context.CancelFunc
+	done   chan struct{}
+	store  *identity.Store
+}
+
+type security struct{ s *identity.Store }
+
+func (x security) Server() *tls.Config {
+	c := x.s.ServerConfig()
+	c.DynamicRecordSizingDisabled = true
+	return c
+}
+func (x security) Client(p string) *tls.Config {
+	c := x.s.ClientConfig(p)
+	c.DynamicRecordSizingDisabled = true
+	return c
+}
+func (x security) Peer(cs *tls.ConnectionState) (string, bool) {
+	id, ok := identity.PeerID(cs)
+	return id.String(), ok
+}
+func (x security) Explain(err error, p string) error { return x.s.Explain(err, p) }
+
+// meshStub is a control side that never answers.
+type meshStub struct {
+	mu    sync.Mutex
+	asked []model.Name
+}
+
+func (m *meshStub) Subscribe(n model.Name) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked = append(m.asked, n)
+}
+func (*meshStub) SubscribeIP(netip.Addr)                    {}
+func (*meshStub) AddrAbsent(netip.Addr) bool                { return true }
+func (*meshStub) ServiceOfIP(netip.Addr) (model.Name, bool) { return model.Name{}, false }
+
+type listen struct {
+	name string
+	core *core.Listener
+}
+
+func startProxy(t testing.TB, driver string, loops int, w core.Workload, store *identity.Store, limits core.Limits, mesh drive.Mesh, ls ...listen) *proxy {
+	t.Helper()
+	p := &proxy{t: t, addr: map[string]string{}, done: make(chan struct{}), store: store}
+	log := slog.New(slog.DiscardHandler)
+	if os.Getenv("WEFT_TEST_LOG") != "" {
+		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	opt := drive.Options{Core: core.Config{Workload: w, Limits: limits, Log: log}, Loops: loops, Mesh: mesh, Security: security{store}, Log: log}
+	for _, l := range ls {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.addr[l.name] = ln.Addr().String()
+		opt.Core.Own = append(opt.Core.Own, netip.MustParseAddrPort(ln.Addr().String()))
+		opt.Listeners = append(opt.Listeners, drive.Listener{Core: l.core, TCP: ln.(*net.TCPListener)})
+	}
+	p.reg = telemetry.NewRegistry(loops)
+	var err error
+	if driver == "epoll" {
+		p.driver, err = epoll.New(opt, p.reg)
+	} else {
+		p.driver, err = netdriver.New(opt, p.reg)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if driver == "epoll" { // its loops have descriptors of their own
+		for _, l := range opt.Listeners {
+			l.TCP.Close()
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p.ends = cancel
+	go func() {
+		defer close(p.done)
+		if err := p.driver.Run(ctx); err != nil {
+			t.Errorf("driver: %v", err)
+		}
+	}()
+	t.Cleanup(p.stop)
+	return p
+}
+
+func (p *proxy) stop() {
+	p.ends()
+	select {
+	case <-p.done:
+	case <-time.After(10 * time.Second):
+		p.t.Error("the driver did not stop")
+	}
+}
+
+// setTable puts a table in force and waits until it is.
+func (p *proxy) setTable(v *decide.View) {
+	p.t.Helper()
+	table, problems := decide.Compile(nil, v)
+	for _, e := range problems {
+		p.t.Fatal(e)
+	}
+	done := make(chan struct{}, 16)
+	p.driver.Post(func(c *core.Core) { c.SetTable(table); done <- struct{}{} })
+	<-done
+}
+
+// pair is a caller's and a callee's proxy with one service between them.
+type pair struct {
+	t        testing.TB
+	client   *proxy
+	server   *proxy
+	clientID *identity.Store
+	serverID *identity.Store
+	service  *model.Service
+	eps      *model.Endpoints
+	mesh     *meshStub
+}
+
+var shopCart = model.Name{Namespace: "shop", Name: "cart"}
+
+type pairOptions struct {
+	driver    string
+	app       string // address of the application
+	protocol  model.Protocol
+	limits    core.Limits
+	routes    []model.Route
+	loops     int
+	noTable   bool
+	authority *ca.Authority // of the caller, if not the callee's
+}
+
+func newAuthority(t testing.TB) *ca.Authority {
+	t.Helper()
+	dir, err := state.Open(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dir.Close() })
+	a, _, err := ca.Open(dir, "weft.local", time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func newStore(t testing.TB, a *ca.Authority, sa string) *identity.Store {
+	t.Helper()
+	key, err := identity.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := a.Sign(identity.ID{TrustDomain: "weft.local", Namespace: "shop", ServiceAccount: sa}, key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := identity.NewPair(out.Chain, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &identity.Store{}
+	s.Set(p, a.Bundle())
+	return s
+}
+
+func idOf(sa string) string { return "spiffe://weft.local/ns/shop/sa/" + sa }
+
+// newPair starts both proxies. The caller's has the listeners "proxy" (http_proxy) and "cart"
+// (stands for shop/cart:80).
+func newPair(t testing.TB, o pairOptions) *pair {
+	t.Helper()
+	if o.loops == 0 {
+		o.loops = 1
+	}
+	a := newAuthority(t)
+	callerCA := a
+	if o.authority != nil {
+		callerCA = o.authority
+	}
+	x := &pair{t: t, clientID: newStore(t, callerCA, "web"), serverID: newStore(t, a, "cart"), mesh: &meshStub{}}
+	app := netip.MustParseAddrPort(o.app)
+	x.server = startProxy(t, o.driver, o.loops, core.Workload{
+		Name: model.Name{Namespace: "shop", Name: "cart-1"}, Service: shopCart, Identity: idOf("cart"),
+		Ports: []core.AppPort{{Addr: app, Protocol: o.protocol}},
+	}, x.serverID, o.limits, x.mesh, listen{"link", &core.Listener{Kind: core.ListenLink}})
+	x.client = startProxy(t, o.driver, o.loops, core.Workload{
+		Name: model.Name{Namespace: "shop", Name: "web-1"}, Identity: idOf("web"),
+	}, x.clientID, o.limits, x.mesh, listen{"proxy", &core.Listener{Kind: core.ListenProxy}},
+		listen{"cart", &core.Listener{Kind: core.ListenService, Service: shopCart, Port: 80}})
+	x.service = &model.Service{Name: shopCart, Ports: []model.Port{{Port: 80, Protocol: o.protocol}}, Routes: o.routes}
+	x.eps = &model.Endpoints{Service: shopCart, Endpoints: []model.Endpoint{{
+		Port: 80, Addr: app, Link: netip.MustParseAddrPort(x.server.addr["link"]), Identity: idOf("cart"),
+		Workload: model.Name{Namespace: "shop", Name: "cart-1"},
+	}}}
+	if !o.noTable {
+		x.publish()
+	}
+	return x
+}
+
+func (x *pair) view() *decide.View {
+	return &decide.View{
+		TrustDomain: "weft.local",
+		Services:    map[model.Name]*model.Service{shopCart: x.service},
+		Endpoints:   map[model.Name]*model.Endpoints{shopCart: x.eps},
+		Absent:      map[model.Name]bool{{Namespace: "shop", Name: "nosuch"}: true},
+	}
+}
+
+func (x *pair) publish() { x.client.setTable(x.view()) }
+
+func (x *pair) url(path string) string { return "http://" + x.client.addr["cart"] + path }
+
+// tcpServer serves each connection with f until the test ends.
+func tcpServer(t testing.TB, f func(net.Conn)) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	conns := map[net.Conn]bool{}
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			conns[c] = true
+			mu.Unlock()
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				defer c.Close()
+				f(c)
+			}()
+		}
+	}()
+	t.Cleanup(func() {
+		ln.Close()
+		mu.Lock()
+		for c := range conns {
+			c.Close()
+		}
+		mu.Unlock()
+		wg.Wait()
+	})
+	return ln.Addr().String()
+}
+
+func dial(t testing.TB, addr string) *net.TCPConn {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	t.Cleanup(func() { c.Close() })
+	return c.(*net.TCPConn)
+}
+
+var _ = fmt.Sprint
