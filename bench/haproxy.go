@@ -9,7 +9,7 @@ import (
 // AES-128-GCM only; connections to servers are kept and shared as much as HAProxy can.
 const haproxyGlobal = `global
   nbthread 1
-  maxconn 8192
+  maxconn 1000
   ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets
   ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256
   ssl-default-bind-curves P-256
@@ -57,7 +57,7 @@ func haproxyServer(c benchCase, p *pki) string {
 
 func haproxyMode(b *strings.Builder, c benchCase) {
 	if c.proto == protoTCP {
-		b.WriteString("  mode tcp\n")
+		b.WriteString("  mode tcp\n  option splice-auto\n")
 		return
 	}
 	b.WriteString("  mode http\n  http-reuse always\n")

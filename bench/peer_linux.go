@@ -85,7 +85,7 @@ func (h haproxy) start(_ context.Context, l *lab, c benchCase) (*deployment, err
 		if err := os.WriteFile(l.file(file), []byte(config), 0o600); err != nil {
 			return err
 		}
-		p, err := startProcess(ns, "haproxy ("+file+")", []string{h.path, "-db", "-q", "-f", l.file(file)}, nil)
+		p, err := startProcess(ns, "haproxy ("+file+")", []string{h.path, "-db", "-f", l.file(file)}, nil)
 		if err == nil {
 			d.proxies = append(d.proxies, p)
 		}

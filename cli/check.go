@@ -20,7 +20,8 @@ func (a *app) checkVerb() *cobra.Command {
 		Short: "Look for problems in a directory, on this machine, or in the running mesh",
 		Long: `Without an argument it looks at everything that runs: this machine, the control plane, the
 proxies, and the configuration in force. With DIR it reads the configuration in DIR instead, with
-the code of the control plane, and needs none to run. With --pre it looks at this machine only,
+the code of the control plane, and needs none to run; which workloads a selector matches is then
+not known. With --pre it looks at this machine only,
 before anything is started (with DIR at both).
 
 Each finding has a code, the observed value, the place, and a command that mends it.`,

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/weft-mesh/weft/cli/render"
 	"github.com/weft-mesh/weft/codes"
@@ -48,7 +47,7 @@ func (n *narrator) reloaded(r control.Reloaded) {
 	if r.Services > 0 {
 		what = append(what, render.Count(r.Services, "service")+" changed")
 	}
-	took := r.Took.Round(time.Millisecond)
+	took := render.Latency(r.Took)
 	switch {
 	case len(what) == 0:
 		n.line("reloaded: nothing changed")

@@ -66,6 +66,9 @@ a protocol the first bytes decide.`,
 				level = slog.LevelDebug
 			}
 			o.Log = slog.New(slog.NewTextHandler(a.env.Stderr, &slog.HandlerOptions{Level: level}))
+			if !a.verbose {
+				o.ProxyLog = &onlyTrouble{to: a.env.Stderr}
+			}
 			signal.Stop(a.signals) // from here on they are the command's
 			code, err := a.env.Join(cmd.Context(), at, a.env.Getenv("WEFT_TOKEN"), o)
 			if err == nil && code != 0 {

@@ -108,6 +108,8 @@ func proxyTable(t *render.Table, proxies []mesh.Proxy, now time.Time, wide bool)
 		switch {
 		case len(p.Rejected) > 0:
 			mark, config = "!", render.Toned(render.Bad, "refused: "+render.Clean(p.Rejected[0]))
+		case !p.Connected:
+			config = render.Text(fmt.Sprintf("snapshot %d when last seen", p.Acknowledged))
 		case !p.Current:
 			config = render.Toned(render.Warn, "behind by "+render.Latency(time.Duration(p.BehindMS)*time.Millisecond))
 		}

@@ -49,7 +49,7 @@ It runs in the foreground until it is interrupted. Proxies keep serving without 
 			if _, err := a.env.Dirs.EnsureRuntime(); err != nil {
 				return err
 			}
-			level := slog.LevelWarn
+			level := slog.LevelError // problems of the configuration are told by the narrator
 			if a.verbose {
 				level = slog.LevelDebug
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"google.golang.org/grpc/credentials"
 
@@ -101,17 +102,22 @@ func joinMesh(ctx context.Context, at place.Target, token string, o join.Options
 	return join.Run(ctx, o)
 }
 
+// selectsNobody is the warning about a Service whose selector matches no workload.
+const selectsNobody = "W1212"
+
 // checkDir compiles a directory with the control plane's code.
 func checkDir(dir string) ([]*codes.Error, string, error) {
 	r, err := check.Dir(dir)
 	if err != nil {
 		return nil, "", err
 	}
+	// Whether a selector finds workloads is known where they run, not in the files.
+	problems := slices.DeleteFunc(r.Problems, func(p *codes.Error) bool { return p.Code == selectsNobody })
 	services, routes := len(r.Snapshot.Services), 0
 	for _, s := range r.Snapshot.Services {
 		routes += len(s.Routes)
 	}
-	return r.Problems, fmt.Sprintf("%s, %s", render.Count(services, "service"), render.Count(routes, "route attachment")), nil
+	return problems, fmt.Sprintf("%s, %s", render.Count(services, "service"), render.Count(routes, "route attachment")), nil
 }
 
 // up runs a control plane until ctx ends.

@@ -80,7 +80,11 @@ func (e *Error) Unwrap() error { return e.Err }
 // Text gives the form for terminals, several lines, as in docs/errors.md.
 func (e *Error) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "error %s: %s\n", e.Code, e.What)
+	level := "error"
+	if IsWarning(e.Code) {
+		level = "warning"
+	}
+	fmt.Fprintf(&b, "%s %s: %s\n", level, e.Code, e.What)
 	if e.Why != "" {
 		fmt.Fprintf(&b, "  why   %s\n", e.Why)
 	}

@@ -7,11 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/weft-mesh/weft/cli/mesh"
 	"github.com/weft-mesh/weft/cli/place"
 	"github.com/weft-mesh/weft/codes"
+	"github.com/weft-mesh/weft/node"
 )
 
 const (
@@ -82,7 +84,8 @@ func Run(ctx context.Context, p Parts, o Options) (_ *Report, err error) {
 	if made {
 		defer func() { _ = os.Remove(o.Dirs.Runtime()) }() // stays if somebody else uses it by now
 	}
-	dir, err := os.MkdirTemp(o.Dirs.TmpDir, "weft-demo-")
+	reap(o.Dirs.TmpDir)
+	dir, err := os.MkdirTemp(o.Dirs.TmpDir, dirPrefix+node.Self().String()+".")
 	if err != nil {
 		return nil, startError("its temporary directory", err)
 	}
@@ -141,6 +144,22 @@ func Run(ctx context.Context, p Parts, o Options) (_ *Report, err error) {
 	r := judge(edges, *ledger)
 	r.ReadyMS, r.Seconds = ready.Milliseconds(), o.For.Seconds()
 	return &r, nil
+}
+
+// dirPrefix begins the name of a demo's temporary directory; the process that it belongs to and
+// a random part follow.
+const dirPrefix = "weft-demo-"
+
+// reap removes the directories of demos that were killed. What belongs to others cannot be
+// removed, and is not ours to complain about.
+func reap(tmp string) {
+	found, _ := filepath.Glob(filepath.Join(tmp, dirPrefix+"*")) // the pattern is well formed
+	for _, path := range found {
+		text, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), dirPrefix), ".")
+		if owner, err := node.ParseOwner(text); err == nil && owner.Dead() {
+			_ = os.RemoveAll(path)
+		}
+	}
 }
 
 // writeFiles writes the embedded configuration to dir.

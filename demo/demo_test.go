@@ -23,6 +23,7 @@ import (
 	"github.com/weft-mesh/weft/cli/place"
 	"github.com/weft-mesh/weft/codes"
 	"github.com/weft-mesh/weft/demo/shop"
+	"github.com/weft-mesh/weft/node"
 )
 
 // TestMain is also one process of the demo, when it is called as one.
@@ -173,13 +174,13 @@ func (c *stageClient) Stat(context.Context, mesh.StatQuery) (*mesh.EdgeList, err
 }
 
 func testDirs(t *testing.T) place.Dirs {
-	tmp, err := os.MkdirTemp("", "weft-t-") // a socket's path must be short
+	t.Helper()
+	base, err := os.MkdirTemp("", "weft-t-") // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(tmp) })
-	run := filepath.Join(tmp, "run")
-	tmp = filepath.Join(tmp, "tmp")
+	t.Cleanup(func() { _ = os.RemoveAll(base) })
+	run, tmp := filepath.Join(base, "run"), filepath.Join(base, "tmp")
 	if err := os.Mkdir(tmp, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -281,6 +282,29 @@ type deaf struct{ mesh.Client }
 
 func (deaf) Close() error                                     { return nil }
 func (deaf) Services(context.Context) ([]mesh.Service, error) { return nil, errors.New("deaf") }
+
+func TestADemoRemovesWhatAKilledOneLeftAndNothingElse(t *testing.T) {
+	s, dirs := newStage(t), testDirs(t)
+	dead := exec.Command(os.Args[0], "demo-app", "nothing")
+	_ = dead.Run() // it only had to live and end
+	for _, name := range []string{
+		fmt.Sprintf("weft-demo-%d-1-%d.x", dead.Process.Pid, node.Self().Space), // of a dead process
+		"weft-demo-" + node.Self().String() + ".x",                              // of a living one
+		"weft-demo-mine", // of somebody who called it so
+	} {
+		if err := os.Mkdir(filepath.Join(dirs.TmpDir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.upFails = errors.New("enough")
+	parts := s.parts()
+	parts.Dial = func(string) (mesh.Client, error) { return deaf{}, nil }
+	_, _ = Run(t.Context(), parts, Options{Rate: 50, Dirs: dirs}) // it ends at once; only what it removed counts
+	left := s.leftovers(dirs)
+	if len(left) != 2 || !strings.Contains(left[0], node.Self().String()) || !strings.HasSuffix(left[1], "mine") {
+		t.Errorf("left: %q", left)
+	}
+}
 
 func TestASecondDemoIsRefusedAndTheFirstIsLeftAlone(t *testing.T) {
 	dirs := testDirs(t)

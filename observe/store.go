@@ -27,7 +27,8 @@ const Other = "other"
 
 // Store is the intake and the memory of reports. Safe for concurrent use.
 type Store struct {
-	now func() time.Time
+	now                 func() time.Time
+	maxSeries, maxBytes int
 
 	mu        sync.Mutex // guards what follows
 	started   time.Time
@@ -64,7 +65,7 @@ type gauge struct {
 
 // New makes an empty store.
 func New(now func() time.Time) *Store {
-	return &Store{now: now, started: now(), reporters: map[string]*reporter{}, active: map[activeKey]gauge{}}
+	return &Store{now: now, maxSeries: maxSeries, maxBytes: maxBytes, started: now(), reporters: map[string]*reporter{}, active: map[activeKey]gauge{}}
 }
 
 // Add counts one batch. instance tells one process of a proxy from another, sequence counts its
@@ -105,7 +106,7 @@ func (s *Store) window(now time.Time) *window {
 func (s *Store) count(w *window, instance string, one *report.Series, now time.Time) {
 	k := one.Key
 	c := w.cells[k]
-	if c == nil && len(w.cells) >= maxSeries {
+	if c == nil && len(w.cells) >= s.maxSeries {
 		k = report.Key{Direction: k.Direction, Source: model.Name{Name: Other}, Service: model.Name{Name: Other}, Route: Other, Backend: model.Name{Name: Other}, Protocol: k.Protocol, TLS: k.TLS}
 		c = w.cells[k]
 		s.dropped++
@@ -126,7 +127,7 @@ func (s *Store) count(w *window, instance string, one *report.Series, now time.T
 	ak := activeKey{instance, one.Key}
 	if one.Active == 0 {
 		delete(s.active, ak)
-	} else if _, there := s.active[ak]; there || len(s.active) < maxSeries {
+	} else if _, there := s.active[ak]; there || len(s.active) < s.maxSeries {
 		s.active[ak] = gauge{one.Active, now}
 	}
 }
@@ -135,7 +136,7 @@ func (s *Store) count(w *window, instance string, one *report.Series, now time.T
 func (s *Store) shrink(now time.Time) {
 	old := now.Add(-Keep)
 	n := 0
-	for n < len(s.windows)-1 && (s.windows[n].begin.Before(old) || s.bytes > maxBytes) {
+	for n < len(s.windows)-1 && (s.windows[n].begin.Before(old) || s.bytes > s.maxBytes) {
 		s.bytes -= s.windows[n].bytes
 		s.windows[n] = nil
 		n++

@@ -58,7 +58,7 @@ func (d *decoder) object(n *yaml.Node, into any) {
 // aliases cost more than a bounded time.
 func (d *decoder) enter(n *yaml.Node, depth int) bool {
 	d.nodes++
-	if false {
+	if d.nodes > MaxNodes {
 		if !d.burst {
 			d.burst = true
 			d.fail(n, "W1003", "too much is said", fmt.Sprintf("more than %d values, aliases counted by use", MaxNodes), "write the values out, or split the file")

@@ -71,6 +71,9 @@ func (r *remote) Stat(ctx context.Context, q StatQuery) (*EdgeList, error) {
 	if err != nil {
 		return nil, r.fail(ctx, err)
 	}
+	if err := r.identify(ctx, reply.GetRows()); err != nil {
+		return nil, err
+	}
 	out := &EdgeList{WindowMS: reply.GetWindow().AsDuration().Milliseconds(), Edges: []Edge{}}
 	for _, row := range reply.GetRows() {
 		if q.To.Name != "" && row.GetService().GetName() != q.To.Name || !calledBy(row, q.From) {
@@ -89,6 +92,28 @@ func (r *remote) Stat(ctx context.Context, q StatQuery) (*EdgeList, error) {
 			cmp.Compare(a.Backend, b.Backend), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Workload, b.Workload))
 	})
 	return out, nil
+}
+
+// identify fills in the identity of callers whose proxy reported only the instance, for those
+// that still run.
+func (r *remote) identify(ctx context.Context, rows []*discoverypb.StatRow) error {
+	if !slices.ContainsFunc(rows, func(row *discoverypb.StatRow) bool { return row.GetSourceIdentity() == "" }) {
+		return nil
+	}
+	st, err := r.mesh.Status(ctx, &discoverypb.StatusRequest{})
+	if err != nil {
+		return r.fail(ctx, err)
+	}
+	known := map[string]string{}
+	for _, w := range st.GetWorkloads() {
+		known[name(w.GetName())] = w.GetIdentity()
+	}
+	for _, row := range rows {
+		if row.GetSourceIdentity() == "" {
+			row.SourceIdentity = known[name(row.GetSource())]
+		}
+	}
+	return nil
 }
 
 // caller gives the service account of an edge's source: instances come and go, accounts stay.

@@ -31,7 +31,7 @@ func (r *resolver) backend(b *gateway.BackendObjectReference, weight uint32, pat
 		if r.refs.Status {
 			r.refs = Condition{Reason: reason, Message: what + ": " + why}
 		}
-		r.report(r.obj, path+field, code, r.obj.Key.String()+": "+what, why, next...)
+		r.report(r.obj, path+field, code, r.obj.String()+": "+what, why, next...)
 		return out
 	}
 	n := out.Service

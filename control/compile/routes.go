@@ -72,7 +72,7 @@ func (c *compiler) attach(o *object.Object, kind model.RouteKind, meta *k8s.Obje
 		ports[s] = append(ports[s], at...)
 	}
 	if len(spec.ParentRefs) == 0 {
-		c.report(o, "spec", "W1201", o.Key.String()+" has no parent", "spec.parentRefs is not written, so the route is attached to nothing", "add parentRefs with group: \"\", kind: Service and the Service's name")
+		c.report(o, "spec", "W1201", o.String()+" has no parent", "spec.parentRefs is not written, so the route is attached to nothing", "add parentRefs with group: \"\", kind: Service and the Service's name")
 	}
 	c.routes = append(c.routes, status)
 	for _, s := range order {
@@ -99,7 +99,7 @@ func (c *compiler) parent(o *object.Object, kind model.RouteKind, ref *gateway.P
 	}
 	refuse := func(reason, field, code, what, why string, next ...string) (ParentStatus, *service, []uint16) {
 		st.Accepted = Condition{Reason: reason, Message: what + ": " + why}
-		c.report(o, path+field, code, o.Key.String()+": "+what, why, next...)
+		c.report(o, path+field, code, o.String()+": "+what, why, next...)
 		return st, nil, nil
 	}
 	s = c.services[n]

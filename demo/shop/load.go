@@ -52,16 +52,22 @@ func Load(ctx context.Context, getenv func(string) string, perSecond float64, rn
 		ledger: Ledger{Reasons: map[string]uint64{}}, rnd: rand.New(rand.NewPCG(rnd.Uint64(), rnd.Uint64())),
 	}
 	slots := make(chan struct{}, maxInFlight)
-	tick := time.NewTicker(time.Duration(float64(time.Second) / perSecond))
-	defer tick.Stop()
+	every := time.Duration(float64(time.Second) / perSecond)
+	// By schedule, not by ticker: a ticker drops what a busy machine made late, and with it the
+	// load that would have shown the queue.
+	due := time.Now()
+	timer := time.NewTimer(every)
+	defer timer.Stop()
 	var work sync.WaitGroup
 	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
 			work.Wait()
 			return g.close(), nil
-		case <-tick.C:
+		case <-timer.C:
 		}
+		due = due.Add(every)
+		timer.Reset(time.Until(due.Add(every)))
 		method, path, body := visit(rnd, n)
 		select {
 		case slots <- struct{}{}:

@@ -111,6 +111,7 @@ func (a *Agent) runDiscovery(ctx context.Context, conn *grpc.ClientConn, v *view
 		}
 		err = unreachable(err, a.opt.Control)
 		a.lost(err)
+		a.offline.set()
 		sleep(ctx, pause(n, a.opt.Rand()))
 	}
 }

@@ -6,7 +6,8 @@
 //
 // The parser is a proxy's parser: what two implementations could read in two ways is refused, not
 // repaired, because a repaired message is how requests are smuggled past a policy. What it accepts
-// is a subset of what net/http accepts, with the same meaning; a fuzz test holds it to that. Where
+// is a subset of what net/http accepts, with the same meaning; a fuzz test holds it to that (but for
+// escapes in a path, which are judged where the path is made canonical). Where
 // it is stricter than the RFCs ask for (identical Content-Length fields, leading zeros, white
 // space around a chunk size, empty port) the function that refuses says so.
 //

@@ -2,7 +2,7 @@ package h1
 
 import "strconv"
 
-// reasons are the phrases of the IANA registry of status codes, October 2026. They carry no meaning in
+// reasons are the customary phrases (RFC 9110 section 15 and later RFCs). They carry no meaning in
 // the protocol; people read them.
 var reasons = map[int]string{
 	100: "Continue", 101: "Switching Protocols", 102: "Processing", 103: "Early Hints",
@@ -30,7 +30,7 @@ var statusLines = func() (t [600]string) {
 	return t
 }()
 
-// ReasonPhrase returns the registered phrase of a status, or "".
+// ReasonPhrase returns the customary phrase of a status, or "".
 func ReasonPhrase(status int) string { return reasons[status] }
 
 // appendStatusLine writes a status line; status has three digits.

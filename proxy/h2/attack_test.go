@@ -15,7 +15,6 @@ import (
 // attacker writes frames that no client of ours would.
 type attacker struct {
 	enc hpack.Encoder
-	buf []byte
 	id  uint32
 }
 
@@ -78,6 +77,7 @@ func (v *victim) OnReset(s *Stream, _ ErrCode) { v.active--; s.Release() }
 type attack struct {
 	name   string
 	answer bool
+	body   int // octets of each answer
 	before func(a *attacker) []byte
 	round  func(a *attacker, i int) []byte
 	rounds int     // after which it must be over
@@ -166,7 +166,7 @@ var attacks = []attack{
 			return f
 		},
 		round: func(a *attacker, _ int) []byte { return appendPing(nil, 0, make([]byte, 8)) }},
-	{name: "initial window flapping (CVE-2026-78669)", rounds: 2000, want: EnhanceYourCalm, answer: true,
+	{name: "initial window flapping (CVE-2026-78669)", rounds: 200, want: EnhanceYourCalm, answer: true, body: 10000,
 		before: func(a *attacker) []byte {
 			f := a.frame(frameSettings, 0, 0, setting(settingInitialWindowSize, 0))
 			for range 100 {
@@ -177,6 +177,11 @@ var attacks = []attack{
 		round: func(a *attacker, i int) []byte {
 			return a.frame(frameSettings, 0, 0, setting(settingInitialWindowSize, uint32(i%2)))
 		}},
+	{name: "data dribble: windows opened by one octet (CVE-2019-9511)", rounds: 3000, want: EnhanceYourCalm, answer: true, body: 10000,
+		before: func(a *attacker) []byte {
+			return append(a.frame(frameSettings, 0, 0, setting(settingInitialWindowSize, 0)), a.open(flagEndStream)...)
+		},
+		round: func(a *attacker, _ int) []byte { return appendWindowUpdate(nil, 1, 1) }},
 	{name: "tiny windows that are never opened (CVE-2019-9517)", rounds: 100, want: NoError, answer: true,
 		before: func(a *attacker) []byte { return a.frame(frameSettings, 0, 0, setting(settingInitialWindowSize, 0)) },
 		round:  func(a *attacker, _ int) []byte { return a.open(flagEndStream) }},
@@ -187,7 +192,7 @@ func TestAttacksAreStoppedWithBoundedMemory(t *testing.T) {
 		t.Run(at.name, func(t *testing.T) {
 			v := &victim{answer: at.answer}
 			if at.answer {
-				v.body = make([]byte, 10)
+				v.body = make([]byte, max(at.body, 10))
 			}
 			var out []byte
 			c := NewConn(Config{}, v, &out)
@@ -221,7 +226,7 @@ func TestAttacksAreStoppedWithBoundedMemory(t *testing.T) {
 			if at.want != NoError && !strings.Contains(string(out), ce.Reason) {
 				t.Error("the peer is not told why")
 			}
-			if c.Feed([]byte("more")) != err {
+			if !errors.Is(c.Feed([]byte("more")), err) {
 				t.Error("a dead connection takes more")
 			}
 		})

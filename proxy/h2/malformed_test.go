@@ -125,7 +125,7 @@ func TestRequestsWeDoNotTakeAreAnswered(t *testing.T) {
 			if err := cl.c.Feed(append(appendHeader(nil, 0, frameSettings, 0, 0), sv.out...)); err != nil {
 				t.Fatal(err)
 			}
-			if got := cl.take(); !strings.Contains(got, "response 1 "+tc.status+" proxy-status=weft; error=") || !strings.HasSuffix(got, "end") {
+			if got := cl.take(); !strings.Contains(got, "response 1 "+tc.status+" proxy-status=weft; error=") || !strings.HasSuffix(got, " end; reset 1 NO_ERROR") {
 				t.Errorf("the client saw %s", got)
 			}
 		})

@@ -2,6 +2,7 @@ package h2
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -278,7 +279,7 @@ func TestGoAwayIsGracefulThenFinal(t *testing.T) {
 	if err := exchange(cl, sv, 1000); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cl.c.Open(get("/3"), true); err != ErrGoingAway {
+	if _, err := cl.c.Open(get("/3"), true); !errors.Is(err, ErrGoingAway) {
 		t.Errorf("Open after GOAWAY: %v", err)
 	}
 	sv.c.FinishGoAway()
@@ -296,7 +297,7 @@ func TestGoAwayIsGracefulThenFinal(t *testing.T) {
 }
 
 func TestStreamsAboveTheLastOneAreRefused(t *testing.T) {
-	cl, sv := pair(t, Config{}, Config{})
+	cl, _ := pair(t, Config{}, Config{})
 	for _, p := range []string{"/1", "/2", "/3"} {
 		mustOpen(t, cl, get(p), true)
 	}
@@ -310,7 +311,6 @@ func TestStreamsAboveTheLastOneAreRefused(t *testing.T) {
 	if got := cl.take(); got != "reset 1 CONNECTION_LOST" {
 		t.Errorf("got %s", got)
 	}
-	_ = sv
 }
 
 func TestPingIsAnsweredAndKnown(t *testing.T) {
@@ -328,7 +328,7 @@ func TestOpenKeepsToThePeersLimit(t *testing.T) {
 	cl, sv := pair(t, Config{}, Config{MaxConcurrentStreams: 2})
 	mustOpen(t, cl, get("/"), true)
 	mustOpen(t, cl, get("/"), true)
-	if _, err := cl.c.Open(get("/"), true); err != ErrTooManyStreams || cl.c.CanOpen() {
+	if _, err := cl.c.Open(get("/"), true); !errors.Is(err, ErrTooManyStreams) || cl.c.CanOpen() {
 		t.Fatalf("got %v", err)
 	}
 	if err := exchange(cl, sv, 1000); err != nil {

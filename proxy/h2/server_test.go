@@ -53,10 +53,7 @@ func serve(conn net.Conn, cfg Config, h Handler) {
 		}
 		return true
 	}
-	for {
-		if !flush() {
-			break
-		}
+	for flush() {
 		n, err := conn.Read(buf)
 		c.SetNow(time.Now())
 		ferr := c.Feed(buf[:n])

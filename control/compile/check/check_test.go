@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -65,7 +66,7 @@ func TestErrors(t *testing.T) {
 
 func TestDirThatIsMissing(t *testing.T) {
 	_, err := Dir(filepath.Join(t.TempDir(), "nowhere"))
-	if e, ok := err.(*codes.Error); !ok || e.Code != "W1001" {
+	if e := (*codes.Error)(nil); !errors.As(err, &e) || e.Code != "W1001" {
 		t.Fatalf("got %v, want W1001", err)
 	}
 }

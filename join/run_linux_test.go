@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -42,9 +41,6 @@ func self(t *testing.T) string {
 // newBench prepares a run of the test binary in a role.
 func newBench(t *testing.T, role string, args ...string) *bench {
 	t.Helper()
-	if runtime.GOOS != "linux" {
-		t.Skip("skipped: the programs of this test are written for Linux")
-	}
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "weft-proxy")
 	if err := os.Symlink(self(t), binary); err != nil {

@@ -1,0 +1,50 @@
+# weft: `make help` lists the targets.
+# Go 1.26's HTTP/2 has published holes; this toolchain is fetched by the go command itself.
+export GOTOOLCHAIN = go1.27.4
+export CGO_ENABLED = 0
+
+BIN := bin
+TOOLS := $(CURDIR)/.tools
+GOLANGCI := $(TOOLS)/golangci-lint-v2.15.0
+
+.PHONY: help build demo test race lint bench bench-quick generate clean deps
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build weft and weft-proxy into bin/
+	@mkdir -p $(BIN)
+	go build -trimpath -ldflags='-s -w' -o $(BIN)/ ./cmd/weft ./cmd/weft-proxy
+
+demo: build ## show a working mesh on this machine (Ctrl-C ends it)
+	$(BIN)/weft demo $(DEMO_FLAGS)
+
+deps: ## install the Debian packages that tests use (root; otherwise say what is missing)
+	@scripts/deps
+
+test: deps build ## run all tests, then all again with the race detector
+	go vet ./...
+	go test -timeout 15m ./...
+	CGO_ENABLED=1 go test -race -timeout 20m ./...
+
+lint: $(GOLANGCI) ## check style and common mistakes
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "run gofmt -w on:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GOLANGCI) run ./...
+
+$(GOLANGCI):
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+	@mv $(TOOLS)/golangci-lint $@
+
+bench: deps build ## measure weft beside HAProxy, Envoy and direct (root, some minutes)
+	@mkdir -p dist
+	go run ./bench -json dist/bench.jsonl -svg dist/bench.svg
+
+bench-quick: deps build ## the central case in at most 60 s; the last line is JSON
+	@go run ./bench -quick
+
+generate: ## make generated files again (protobuf, schemas, code pages)
+	go generate ./...
+
+clean: ## remove what was built
+	rm -rf $(BIN) dist

@@ -1,0 +1,228 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/weft-mesh/weft/api/discovery"
+	"github.com/weft-mesh/weft/api/report"
+	weft "github.com/weft-mesh/weft/codes"
+	"github.com/weft-mesh/weft/model"
+)
+
+// fill sets every exported field of v to something random that is valid, so that a field that
+// was forgotten in either direction is seen as a difference.
+func fill(r *rand.Rand, v reflect.Value, depth int) {
+	switch x := v.Addr().Interface().(type) {
+	case *netip.Addr:
+		*x = netip.AddrFrom4([4]byte{10, byte(r.Uint32()), byte(r.Uint32()), 1})
+		if r.IntN(2) == 0 {
+			*x = netip.MustParseAddr("fd00::1")
+		}
+		return
+	case *netip.AddrPort:
+		*x = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(r.Uint32())}), uint16(r.Uint32()))
+		return
+	case *time.Time:
+		*x = time.Unix(r.Int64N(1<<32)+1, r.Int64N(1e9)).UTC()
+		return
+	case *time.Duration:
+		*x = time.Duration(r.Int64N(1 << 40))
+		return
+	case *model.Protocol:
+		*x = model.Protocol(r.UintN(uint(model.ProtocolTLS) + 1))
+		return
+	case *model.RouteKind:
+		*x = model.RouteKind(r.UintN(uint(model.RouteTCP) + 1))
+		return
+	case *model.PathKind:
+		*x = model.PathKind(r.UintN(uint(model.PathRegex) + 1))
+		return
+	case *model.Filter:
+		fillOneOf(r, v, depth)
+		return
+	case *model.PathModifier:
+		fillOneOf(r, v, depth)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(r, v.Field(i), depth)
+		}
+	case reflect.Slice:
+		if depth > 8 {
+			return
+		}
+		n := 1 + r.IntN(2)
+		if v.Type().Elem() == reflect.TypeFor[model.Filter]() && depth > 4 {
+			return // nesting is bounded
+		}
+		v.Set(reflect.MakeSlice(v.Type(), n, n))
+		for i := range n {
+			fill(r, v.Index(i), depth+1)
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(r, v.Elem(), depth+1)
+	case reflect.Map:
+		v.Set(reflect.ValueOf(map[string]string{"app": fmt.Sprint(r.Uint32())}))
+	case reflect.String:
+		v.SetString(fmt.Sprintf("s%d", r.Uint32()))
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(int64(r.Uint32()>>1) + 1)
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		v.SetUint(uint64(r.Uint32()>>16) + 1)
+	default:
+		panic(v.Type().String())
+	}
+}
+
+// fillOneOf sets exactly one of a struct's pointers.
+func fillOneOf(r *rand.Rand, v reflect.Value, depth int) {
+	fill(r, v.Field(r.IntN(v.NumField())), depth)
+}
+
+func TestEveryFieldSurvivesTheWire(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		var s model.Service
+		fill(r, reflect.ValueOf(&s).Elem(), 0)
+		through(t, &s, Service(&s), &pb.Service{}, ToService)
+		var e model.Endpoints
+		fill(r, reflect.ValueOf(&e).Elem(), 0)
+		through(t, &e, Endpoints(&e), &pb.Endpoints{}, ToEndpoints)
+		var w model.Workload
+		fill(r, reflect.ValueOf(&w).Elem(), 0)
+		through(t, &w, Workload(&w), &pb.Workload{}, ToWorkload)
+	}
+	s := &model.Service{Name: model.Name{Namespace: "a", Name: "b"}, Routes: []model.Route{{Name: model.Name{Namespace: "a", Name: "r"}}}}
+	through(t, s, Service(s), &pb.Service{}, ToService)
+}
+
+func through[V any, M proto.Message](t *testing.T, in V, m M, empty M, back func(M) (V, error)) {
+	t.Helper()
+	body, err := Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, _ := Marshal(m)
+	if Version(body) != Version(again) {
+		t.Fatal("equal values have two versions")
+	}
+	if err := proto.Unmarshal(body, empty); err != nil {
+		t.Fatal(err)
+	}
+	out, err := back(empty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(in, out) {
+		t.Fatalf("sent     %+v\nreceived %+v", in, out)
+	}
+}
+
+func TestSeriesSurviveTheWire(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	var s report.Series
+	fill(r, reflect.ValueOf(&s.Key).Elem(), 0)
+	s.Direction = report.Inbound
+	s.Counts = report.Counts{Status: [6]uint64{1, 2, 3, 4, 5, 6}, GRPCFailures: 7, Success: 8, Failure: 9, Latency: []report.Bucket{{Index: 3, Count: 4}, {Index: 495, Count: 1}},
+		LatencySumMicros: 10, BytesIn: 11, BytesOut: 12, Opened: 13, Active: -1}
+	got, err := ToSeries(Series(&s))
+	if err != nil || !reflect.DeepEqual(got, s) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for name, bad := range map[string]*pb.Series{
+		"a bucket out of range":  {Latency: []*pb.Bucket{{Index: report.NumBuckets}}},
+		"buckets out of order":   {Latency: []*pb.Bucket{{Index: 2}, {Index: 1}}},
+		"too many classes":       {Status: make([]uint64, 7)},
+		"an unknown direction":   {Direction: 9},
+		"a label of a megabyte":  {Route: string(make([]byte, 1<<20))},
+		"the same bucket, twice": {Latency: []*pb.Bucket{{Index: 2}, {Index: 2}}},
+	} {
+		if _, err := ToSeries(bad); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+}
+
+func TestWhatIsNotUnderstoodIsRefusedRatherThanLeftOut(t *testing.T) {
+	n := &pb.Name{Namespace: "a", Name: "b"}
+	rule := func(r *pb.Rule) *pb.Service {
+		return &pb.Service{Name: n, Routes: []*pb.Route{{Name: n, Rules: []*pb.Rule{r}}}}
+	}
+	deep := &pb.Filter{Filter: &pb.Filter_Mirror{Mirror: &pb.Mirror{Backend: &pb.Backend{}}}}
+	for range 10 {
+		deep = &pb.Filter{Filter: &pb.Filter_Mirror{Mirror: &pb.Mirror{Backend: &pb.Backend{Filters: []*pb.Filter{deep}}}}}
+	}
+	for name, s := range map[string]*pb.Service{
+		"no name":                   {},
+		"an address of three bytes": {Name: n, Ips: [][]byte{{1, 2, 3}}},
+		"a port out of range":       {Name: n, Ports: []*pb.Port{{Port: 70000}}},
+		"an unknown protocol":       {Name: n, Ports: []*pb.Port{{Protocol: 99}}},
+		"an unknown route kind":     {Name: n, Routes: []*pb.Route{{Name: n, Kind: 99}}},
+		"an unknown filter":         rule(&pb.Rule{Filters: []*pb.Filter{{}}}),
+		"an unknown path match":     rule(&pb.Rule{Matches: []*pb.Match{{Path: &pb.PathMatch{Kind: 99}}}}),
+		"a negative timeout":        rule(&pb.Rule{RequestTimeout: -1}),
+		"an empty path modifier":    rule(&pb.Rule{Filters: []*pb.Filter{{Filter: &pb.Filter_Rewrite{Rewrite: &pb.Rewrite{Path: &pb.PathModifier{}}}}}}),
+		"filters without end":       rule(&pb.Rule{Filters: []*pb.Filter{deep}}),
+	} {
+		if got, err := ToService(s); err == nil {
+			t.Errorf("%s was accepted as %+v", name, got)
+		}
+	}
+	link := &pb.AddrPort{Addr: []byte{1, 2, 3, 4}, Port: 1}
+	if _, err := ToEndpoints(&pb.Endpoints{Service: n, Endpoints: []*pb.Endpoint{{Addr: link, Link: link}}}); err == nil {
+		t.Error("a link without an identity to expect was accepted")
+	}
+}
+
+func TestCodedErrorsTravelWhole(t *testing.T) {
+	e := &weft.Error{Code: "W2301", What: "a", Why: "b", Where: "c", Next: []string{"d", "e"}}
+	var got *weft.Error
+	if err := FromStatus(Status(codes.AlreadyExists, fmt.Errorf("wrapped: %w", e))); !errors.As(err, &got) || got.Text() != e.Text() {
+		t.Errorf("%v", err)
+	}
+	if FromStatus(nil) != nil || Status(codes.Internal, nil) != nil {
+		t.Error("nil")
+	}
+	plain := errors.New("plain")
+	if FromStatus(plain) != plain {
+		t.Error("another error was changed")
+	}
+}
+
+func FuzzToService(f *testing.F) {
+	r := rand.New(rand.NewPCG(9, 9))
+	for range 5 {
+		var s model.Service
+		fill(r, reflect.ValueOf(&s).Elem(), 0)
+		body, _ := Marshal(Service(&s))
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var m pb.Service
+		if proto.Unmarshal(b, &m) != nil {
+			return
+		}
+		s, err := ToService(&m)
+		if err != nil {
+			return
+		}
+		again, err := ToService(Service(s))
+		if err != nil || !reflect.DeepEqual(s, again) {
+			t.Errorf("%+v\n%+v\n%v", s, again, err)
+		}
+	})
+}
