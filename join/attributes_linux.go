@@ -6,5 +6,5 @@ import "syscall"
 // the signal when the thread that started it ends (PR_SET_PDEATHSIG), which is why children are
 // started on a node.Thread. ownGroup puts it into a process group of its own.
 func attributes(ownGroup bool) *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: ownGroup}
+	return &syscall.SysProcAttr{Setpgid: ownGroup, Pdeathsig: syscall.SIGKILL}
 }

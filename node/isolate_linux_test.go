@@ -10,12 +10,15 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// isolate runs the tests in a network namespace of their own, so that what they find on "the
+// isolate runs the tests in namespaces of their own (network, mounts), so that what they find on "the
 // machine" is theirs alone while other packages' tests run beside. It gives the exit code of
 // that process; ran is false in the process itself, and without root.
 func isolate() (code int, ran bool) {
 	const mark = "WEFT_TEST_ISOLATED"
 	if os.Getenv(mark) != "" {
+		// As systemd has it on real machines, where a mount travels unless it is kept from it.
+		_ = syscall.Mount("", "/", "", syscall.MS_PRIVATE|syscall.MS_REC, "")
+		_ = syscall.Mount("", "/", "", syscall.MS_SHARED|syscall.MS_REC, "")
 		if lo, err := netlink.LinkByName("lo"); err == nil {
 			_ = netlink.LinkSetUp(lo)
 		}
@@ -29,7 +32,7 @@ func isolate() (code int, ran bool) {
 	cmd.Env = append(os.Environ(), mark+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	runtime.LockOSThread() // Pdeathsig is of the thread
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	err := cmd.Run()
 	var exit *exec.ExitError
 	switch {

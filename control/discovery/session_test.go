@@ -26,7 +26,7 @@ func name(n string) model.Name { return model.Name{Namespace: "shop", Name: n} }
 // memory is a state directory in memory.
 type memory map[string][]byte
 
-func (m memory) Read(n string) ([]byte, error) { return m[n], nil }
+func (m memory) Read(n string) ([]byte, error)  { return m[n], nil }
 func (m memory) Write(n string, b []byte) error { m[n] = b; return nil }
 func (m memory) Path() string                   { return "memory" }
 
@@ -356,7 +356,7 @@ func TestBrokenProxiesAreToldSo(t *testing.T) {
 // Whatever happens in whatever order, an honest proxy ends up with exactly what it wants of the
 // latest snapshot.
 func TestAnyHistoryConverges(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		w := newWorld(t)
 		names := []string{"a", "b", "c", "d", "e"}
@@ -397,10 +397,10 @@ func TestAnyHistoryConverges(t *testing.T) {
 			t.Fatalf("seed %d: holds %d, absent %v, want %d, %v", seed, len(c.held), c.absent, len(wanted), absent)
 		}
 		for k := range wanted {
-			if c.held[k] != w.last.Resource(k) {
+			if c.held[k].GetVersion() != w.last.Resource(k).GetVersion() {
 				t.Fatalf("seed %d: %v is not the latest", seed, k)
 			}
-			if c.s.view()[k] != w.last.Resource(k) {
+			if c.s.view()[k].GetVersion() != w.last.Resource(k).GetVersion() {
 				t.Fatalf("seed %d: %v is not acknowledged", seed, k)
 			}
 		}

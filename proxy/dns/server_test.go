@@ -273,7 +273,7 @@ func TestOtherNamesArePassedOn(t *testing.T) {
 		s := newServer()
 		s.Upstreams, s.Dial = []netip.AddrPort{one, two}, u.dial
 		got := read(t, s.Answer(t.Context(), ask1(t, "www.example.com.", dnsmessage.TypeA, tc.edns)))
-		if asked := strings.Join(u.asked, ", "); !strings.HasPrefix(got, tc.want) || asked != tc.asked {
+		if asked := strings.Join(u.asked, ", "); got != tc.want && (tc.edns == 0 || !strings.HasPrefix(got, tc.want)) || asked != tc.asked {
 			t.Errorf("%s: %s after asking %s; want %s after %s", tc.name, got, asked, tc.want, tc.asked)
 		}
 		if strings.Contains(got, "truncated") != strings.Contains(tc.want, "truncated") {

@@ -48,9 +48,10 @@ type Loop struct {
 	read, plain []byte
 	cipher      []byte
 
-	mu     sync.Mutex // guards inbox and woken
+	mu     sync.Mutex // guards inbox, woken and freed
 	inbox  []func()
 	woken  bool
+	freed  bool           // the descriptors are closed
 	shakes sync.WaitGroup // handshakes and look-ups under way
 
 	draining bool
@@ -89,7 +90,12 @@ func newLoop(opt *drive.Options, i int, start time.Time) (*Loop, error) {
 
 func (l *Loop) now() time.Duration { return time.Since(l.start) }
 
+// free closes the loop's own descriptors. What is posted afterwards is dropped: its wake-up would
+// be written to whatever has the descriptor's number by then.
 func (l *Loop) free() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.freed, l.inbox = true, nil
 	if l.epfd >= 0 {
 		unix.Close(l.epfd)
 	}
@@ -127,14 +133,16 @@ func (l *Loop) listen(ln drive.Listener) error {
 	return l.add(fd, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
 }
 
-// post runs f on the loop. Safe for concurrent use.
+// post runs f on the loop, or drops it if the loop has ended. Safe for concurrent use.
 func (l *Loop) post(f func()) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.freed {
+		return
+	}
 	l.inbox = append(l.inbox, f)
-	wake := !l.woken
-	l.woken = true
-	l.mu.Unlock()
-	if wake {
+	if !l.woken {
+		l.woken = true
 		one := [8]byte{1}
 		unix.Write(l.wakefd, one[:]) //nolint:errcheck // the counter cannot overflow: one write per wake-up
 	}

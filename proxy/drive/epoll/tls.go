@@ -43,6 +43,11 @@ func (noBytes) Error() string   { return "no bytes at present" }
 func (noBytes) Timeout() bool   { return false }
 func (noBytes) Temporary() bool { return true }
 
+// errTruncated ends a connection whose peer closed its socket without a close-notify. crypto/tls
+// itself takes an end between two records for a good one, but then whoever can end the TCP
+// connection could cut a response short unseen (RFC 8446 section 6.1).
+var errTruncated = errors.New("the connection ended without a TLS close-notify: what came may be incomplete")
+
 // maxShaken is how many bytes are kept for a handshake before its socket is not read any more. A
 // peer whose side is done may already be sending a full window of requests.
 const maxShaken = 64 << 10
@@ -74,6 +79,16 @@ func (f *feed) stop(err error) {
 	f.cond.Signal()
 }
 
+// take ends the time of the handshake and gives the bytes that it did not use.
+func (f *feed) take() []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.shaking = false
+	rest := f.shaken
+	f.shaken = nil
+	return rest
+}
+
 // Read implements net.Conn for crypto/tls.
 func (f *feed) Read(p []byte) (int, error) {
 	if !f.shaking {
@@ -83,7 +98,7 @@ func (f *feed) Read(p []byte) (int, error) {
 			return n, nil
 		}
 		if f.eof {
-			return 0, io.EOF
+			return 0, errTruncated // not reached after a close-notify
 		}
 		return 0, errNoBytes
 	}
@@ -175,11 +190,7 @@ func (l *Loop) shake(c *conn, cfg *tls.Config, server bool, timeout time.Duratio
 // shaken takes a connection back from its handshake.
 func (l *Loop) shaken(c *conn, err error) {
 	f := c.feed
-	f.mu.Lock()
-	f.shaking = false
-	rest := f.shaken
-	f.shaken = nil
-	f.mu.Unlock()
+	rest := f.take()
 	c.shaking, c.full = false, false
 	if c.closed { // given up meanwhile
 		l.closeFD(c)
@@ -192,10 +203,10 @@ func (l *Loop) shaken(c *conn, err error) {
 	if err != nil || c.closed {
 		return
 	}
-	if len(rest) > 0 || f.shakeEOF {
-		f.eof = f.shakeEOF
-		l.decrypt(c, rest)
-	}
+	// Even with no rest there may be bytes: crypto/tls reads as much as its buffer holds, so records
+	// that came with the peer's last flight are inside it, and nothing else would wake the loop.
+	f.eof = f.shakeEOF
+	l.decrypt(c, rest)
 }
 
 // decrypt gives the core what the bytes of this wake-up hold.

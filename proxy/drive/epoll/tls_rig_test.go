@@ -12,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weft-mesh/weft/proxy/drive"
 	"golang.org/x/sys/unix"
 )
 
@@ -53,7 +55,11 @@ func newRig(t testing.TB, cfg *tls.Config, server bool) *rig {
 		t.Fatal(err)
 	}
 	f.Close()
-	l := &Loop{epfd: -1, wakefd: -1}
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &Loop{epfd: epfd, wakefd: -1, opt: &drive.Options{Log: slog.New(slog.DiscardHandler)}}
 	r := &rig{t: t, peer: peer, shaken: make(chan error, 1), scratch: make([]byte, readSize+16<<10)}
 	r.c = &conn{loop: l, fd: fds[0], shaking: true}
 	r.c.feed = newFeed(r.c)
@@ -65,6 +71,7 @@ func newRig(t testing.TB, cfg *tls.Config, server bool) *rig {
 	t.Cleanup(func() {
 		r.c.feed.stop(net.ErrClosed)
 		unix.Close(r.c.fd)
+		unix.Close(epfd)
 		peer.Close()
 	})
 	return r
@@ -110,7 +117,7 @@ func (r *rig) handshake() error {
 		}
 		if p := r.read(); len(p) == 0 {
 			r.c.feed.stop(nil)
-			return r.finish(<-r.shaken)
+			return <-r.shaken
 		} else if !r.c.feed.push(p) {
 			r.t.Fatal("a handshake without a flood filled its buffer")
 		}
@@ -124,13 +131,6 @@ func (r *rig) start(timeout time.Duration) {
 		defer cancel()
 		r.shaken <- r.c.tls.HandshakeContext(ctx)
 	}()
-}
-
-// finish does what Loop.shaken does before it goes on, and gives back the outcome.
-func (r *rig) finish(err error) error {
-	r.c.shaking = false
-	r.c.feed.take()
-	return err
 }
 
 // up makes the handshake and stops the test if it fails. Bytes that came early are opened.
@@ -168,16 +168,15 @@ func (r *rig) end() {
 	r.open(nil)
 }
 
-// pump opens what the socket brings until want bytes of plain text are there or it ended.
-func (r *rig) pump(want int) {
+// flush waits until the socket has taken what is pending.
+func (r *rig) flush() {
 	r.t.Helper()
-	for len(r.plain) < want && r.err == nil {
-		p := r.read()
-		if len(p) == 0 {
-			r.end()
-			return
+	for len(r.c.pending) > 0 {
+		fds := []unix.PollFd{{Fd: int32(r.c.fd), Events: unix.POLLOUT}}
+		if k, err := unix.Poll(fds, int(patience.Milliseconds())); k == 0 || err != nil && err != unix.EINTR {
+			r.t.Fatalf("the peer does not read: %v", err)
 		}
-		r.open(p)
+		r.c.sendPending()
 	}
 }
 
