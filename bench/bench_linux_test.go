@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -337,4 +339,35 @@ func children(pid int) ([]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// Two peers once shared a port, and each carried half of the other's load without an error.
+func TestAProxyThatTheLoadGoesPastIsNotMeasured(t *testing.T) {
+	needRoot(t)
+	found, err := findTools()
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	log := slog.New(slog.DiscardHandler)
+	l, err := newLab(found, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	c := quickCases()[1]
+	backend, err := l.backend(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	idle, err := startProcess(l.client, "an idle proxy", []string{"/bin/sleep", "60"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &deployment{peer: "idle", target: l.direct(c), proxies: []*process{idle}}
+	defer d.stop()
+	r := &runner{lab: l, plan: schedule{rounds: 1, slot: 100 * time.Millisecond}, log: log}
+	if s, err := r.measure(t.Context(), c, d, backend, 0); !errors.Is(err, errBypassed) {
+		t.Errorf("error %v, %+v", err, s)
+	}
 }

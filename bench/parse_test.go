@@ -60,16 +60,16 @@ func TestBusyTimeLeavesOutIdleAndWaiting(t *testing.T) {
 
 func TestTheResultLineIsFoundAmongOtherOutput(t *testing.T) {
 	out := "Running 10m test @ http://127.0.0.1:1/\n  79997 requests in 1.20s, 11.44MB read\n" +
-		"WEFT-BENCH requests=79997 micros=1199302 failed=3 p50=27 p99=61 p999=416\n"
+		"WEFT-BENCH requests=79997 bytes=12000000 micros=1199302 failed=3 p50=27 p99=61 p999=416\n"
 	r, err := parseResult([]byte(out))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := loadResult{requests: 79997, failed: 3, duration: 1199302 * time.Microsecond, p50: 27 * time.Microsecond, p99: 61 * time.Microsecond, p999: 416 * time.Microsecond}
+	want := loadResult{requests: 79997, failed: 3, bytes: 12000000, duration: 1199302 * time.Microsecond, p50: 27 * time.Microsecond, p99: 61 * time.Microsecond, p999: 416 * time.Microsecond}
 	if r != want {
 		t.Errorf("%+v, want %+v", r, want)
 	}
-	for _, bad := range []string{"", "unable to connect\n", "WEFT-BENCH requests=1\n", "WEFT-BENCH requests=x micros=1 failed=0 p50=1 p99=1 p999=1\n"} {
+	for _, bad := range []string{"", "unable to connect\n", "WEFT-BENCH requests=1\n", "WEFT-BENCH requests=x bytes=1 micros=1 failed=0 p50=1 p99=1 p999=1\n"} {
 		if _, err := parseResult([]byte(bad)); err == nil {
 			t.Errorf("%q was accepted", bad)
 		}
@@ -80,7 +80,7 @@ const h2loadOutput = `starting benchmark...
 finished in 1.20s, 40325.00 req/s, 2.65MB/s
 requests: 48390 total, 48392 started, 48390 done, 48380 succeeded, 9 failed, 1 errored, 0 timeout
 status codes: 48380 2xx, 0 3xx, 9 4xx, 0 5xx
-traffic: 3.18MB (3339008) total
+traffic: 3.18MB (3339008) total, 2.22MB (2322720) headers (space savings 51.02%), 141.77KB (145170) data
 `
 
 func TestH2loadCountsOnlyWhatSucceeded(t *testing.T) {
@@ -88,7 +88,7 @@ func TestH2loadCountsOnlyWhatSucceeded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.requests != 48380 || r.failed != 10 || r.duration != 1200*time.Millisecond {
+	if r.requests != 48380 || r.failed != 10 || r.duration != 1200*time.Millisecond || r.bytes != 145170 {
 		t.Errorf("%d requests, %d failed in %s; want 48380, 10, 1.2s", r.requests, r.failed, r.duration)
 	}
 	if _, err := parseH2load([]byte("finished in 1.20s, 0 req/s\n")); err == nil {
@@ -126,7 +126,7 @@ func FuzzParsers(f *testing.F) {
 		f.Add(stat)
 	}
 	f.Add([]byte(h2loadOutput))
-	f.Add([]byte("WEFT-BENCH requests=1 micros=2 failed=0 p50=1 p99=1 p999=1\n"))
+	f.Add([]byte("WEFT-BENCH requests=1 bytes=65 micros=2 failed=0 p50=1 p99=1 p999=1\n"))
 	f.Add([]byte("cpu  100 10 50 1000 40 0 5 15 0 0\n"))
 	f.Add([]byte("VmRSS:\t 1 kB\n"))
 	f.Add([]byte("1\t200\t30\n"))

@@ -148,6 +148,9 @@ func (r *runner) leaveOut(c benchCase, p peer, err error) {
 // errNothing is a run in which no request succeeded.
 var errNothing = errors.New("no request succeeded")
 
+// errShort is answers that count as good and are not whole.
+var errShort = errors.New("bodies were cut short")
+
 // errBypassed is a proxy that cannot have carried the load: the bench has wired it wrongly, and its
 // figures would be somebody else's. No proxy reads and writes a request in leastCPU.
 var errBypassed = errors.New("the load went past a proxy")
@@ -199,6 +202,9 @@ func (r *runner) try(ctx context.Context, c benchCase, d *deployment, backend *p
 	}
 	if load.requests == 0 || load.duration <= 0 {
 		return s, fmt.Errorf("%w (%d failed)", errNothing, load.failed)
+	}
+	if want := load.requests * int64(c.body.bytes()); load.bytes < want {
+		return s, fmt.Errorf("%w: %d bytes came back in %d answers, want at least %d", errShort, load.bytes, load.requests, want)
 	}
 	for i, p := range d.proxies {
 		if used := after.each[i] - before.each[i]; used < time.Duration(load.requests)*leastCPU {

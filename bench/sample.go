@@ -11,6 +11,7 @@ import (
 type loadResult struct {
 	requests int64
 	failed   int64 // answers with a wrong status, broken connections, timeouts
+	bytes    int64 // of the answers; with or without heads
 	duration time.Duration
 	p50      time.Duration
 	p99      time.Duration

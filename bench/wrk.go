@@ -14,8 +14,8 @@ const resultPrefix = "WEFT-BENCH "
 // A done function runs once at the end and costs nothing before.
 const wrkScript = `done = function(summary, latency, requests)
   local e = summary.errors
-  io.write(string.format("` + resultPrefix + `requests=%d micros=%d failed=%d p50=%d p99=%d p999=%d\n",
-    summary.requests, summary.duration, e.connect + e.read + e.write + e.status + e.timeout,
+  io.write(string.format("` + resultPrefix + `requests=%d bytes=%d micros=%d failed=%d p50=%d p99=%d p999=%d\n",
+    summary.requests, summary.bytes, summary.duration, e.connect + e.read + e.write + e.status + e.timeout,
     latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
 end
 `
@@ -42,13 +42,13 @@ func parseResult(out []byte) (loadResult, error) {
 			}
 			v[k] = n
 		}
-		for _, k := range []string{"requests", "micros", "failed", "p50", "p99", "p999"} {
+		for _, k := range []string{"requests", "bytes", "micros", "failed", "p50", "p99", "p999"} {
 			if _, ok := v[k]; !ok {
 				return loadResult{}, fmt.Errorf("load result: no %s in %q", k, strings.TrimSpace(line))
 			}
 		}
 		us := func(k string) time.Duration { return time.Duration(v[k]) * time.Microsecond }
-		return loadResult{requests: v["requests"], failed: v["failed"], duration: us("micros"),
+		return loadResult{requests: v["requests"], failed: v["failed"], bytes: v["bytes"], duration: us("micros"),
 			p50: us("p50"), p99: us("p99"), p999: us("p999")}, nil
 	}
 	return loadResult{}, fmt.Errorf("the load generator printed no result: %s", excerpt(out))

@@ -208,7 +208,7 @@ func (a *app) demoAppVerb() *cobra.Command {
 				err = shop.Serve(cmd.Context(), args[0], o)
 			}
 			if cmd.Context().Err() != nil {
-				return nil // it was told to stop
+				err = nil // it was told to stop
 			}
 			return err
 		},

@@ -80,9 +80,9 @@ func (n *narrator) tell(problems []*codes.Error) {
 		}
 	}
 	s := b.String()
-	switch {
-	case s == n.problems:
-	case s == "":
+	switch s {
+	case n.problems:
+	case "":
 		n.line("all problems are mended")
 	default:
 		n.line("%s", strings.TrimSuffix(s, "\n"))

@@ -26,6 +26,9 @@ The command finds other services in WEFT_<SERVICE>_URL and through http_proxy. W
 (Linux, root) it gets a network namespace in which plain URLs such as http://cart/ go through the
 mesh.
 
+The workload has the label app=NAME, unless --label app=OTHER says otherwise, so that a Service with
+the selector app: NAME finds it.
+
 A port is NUMBER, NUMBER:PROTOCOL or NAME=NUMBER:PROTOCOL with http, http2, grpc, tcp or tls; without
 a protocol the first bytes decide.`,
 		Example: "  weft run --name web --port 8080 -- ./web\n" +
@@ -71,8 +74,8 @@ a protocol the first bytes decide.`,
 			}
 			signal.Stop(a.signals) // from here on they are the command's
 			code, err := a.env.Join(cmd.Context(), at, a.env.Getenv("WEFT_TOKEN"), o)
-			if err == nil && code != 0 {
-				return &exitError{code: code}
+			if code != 0 && (err == nil || code != ExitFailed) {
+				return &exitError{code: code, err: err} // 126 and 127 come with an error that says why
 			}
 			return err
 		},

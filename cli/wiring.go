@@ -59,7 +59,7 @@ func obtain(ctx context.Context, k *agent.Keeper, at place.Target) error {
 	go func() { ended <- k.Run(inner) }() // ends with inner; awaited below
 	defer func() {
 		cancel()
-		<-ended
+		<-ended //nolint:errcheck // it ended because it was told to
 	}()
 	select {
 	case <-k.Ready():

@@ -127,8 +127,8 @@ func (s *meshService) checkWorkloads(c *checks) {
 			good++
 			continue
 		}
-		c.bad(areaData, "workload "+e.Workload.Name.String(), "warning", finding("W2406", "the proxy of "+e.Workload.Name.String()+" is not connected",
-			"since "+e.Since.UTC().Format(time.DateTime)+" UTC", "weft whois "+e.Workload.Name.String()))
+		c.bad(areaData, "workload "+e.Name().String(), "warning", finding("W2406", "the proxy of "+e.Name().String()+" is not connected",
+			"since "+e.Since.UTC().Format(time.DateTime)+" UTC", "weft whois "+e.Name().String()))
 	}
 	if good == len(entries) {
 		c.ok(areaData, "workloads", fmt.Sprintf("%d registered", good))

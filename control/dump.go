@@ -38,7 +38,7 @@ type dumpedResource struct {
 func (s *meshService) Dump(_ context.Context, req *pb.DumpRequest) (*pb.DumpReply, error) {
 	snap := s.disco.Current()
 	out := dumped{Proxy: req.GetProxy(), Snapshot: snap.Number, Resources: []dumpedResource{}}
-	view := map[snapshot.Key]*pb.Resource{}
+	var view map[snapshot.Key]*pb.Resource
 	if req.GetProxy() == "" {
 		view = snap.All()
 	} else {

@@ -65,6 +65,10 @@ func (s *registryService) Register(stream grpc.BidiStreamingServer[pb.RegisterRe
 			lease.Break()
 		}
 	}()
+	// Whoever is told that it is registered finds itself in the next answer to any question.
+	wait, stopWaiting := context.WithTimeout(ctx, settleTimeout)
+	s.disco.Included(wait, lease.Generation)
+	stopWaiting()
 	err = stream.Send(&pb.RegisterReply{Reply: &pb.RegisterReply_Registered{Registered: &pb.Registered{
 		Identity: lease.Identity, TrustDomain: s.disco.Current().Bundle.TrustDomain,
 	}}})

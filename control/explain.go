@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -14,8 +15,10 @@ import (
 	pb "github.com/weft-mesh/weft/api/discovery"
 	"github.com/weft-mesh/weft/api/suggest"
 	wcodes "github.com/weft-mesh/weft/codes"
+	"github.com/weft-mesh/weft/control/registry"
 	"github.com/weft-mesh/weft/control/snapshot"
 	"github.com/weft-mesh/weft/decide"
+	"github.com/weft-mesh/weft/identity"
 	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/model/wire"
@@ -93,7 +96,7 @@ func parseQuestion(req *pb.ExplainRequest) (*question, error) {
 	default:
 		return nil, questionError(fmt.Sprintf("scheme %q; want http, https, grpc, tcp or tls", clipText(scheme)), "weft explain GET http://cart/items --from web")
 	}
-	if !strings.HasPrefix(path, "/") && !q.opaque && !(method == "OPTIONS" && path == "*") {
+	if !strings.HasPrefix(path, "/") && !q.opaque && (method != "OPTIONS" || path != "*") {
 		path = "/" + path
 	}
 	q.request = message.Request{Method: []byte(method), Scheme: []byte("http"), Authority: []byte(authority), Path: []byte(path), ContentLength: -1}
@@ -136,8 +139,8 @@ func (q *question) addHeaders(hs []*pb.NameValue) error {
 	return nil
 }
 
-// findClient fills in the client's namespace and proxy. from is a workload, or a service whose
-// first workload stands for it.
+// findClient fills in the client's namespace and proxy. from is a workload; or, for any living
+// instance of it, a service for which it answers, its account, or the name that it was run under.
 func (s *meshService) findClient(q *question, req *pb.ExplainRequest, snap *snapshot.Snapshot) error {
 	from := req.GetFrom()
 	if from == "" {
@@ -147,22 +150,18 @@ func (s *meshService) findClient(q *question, req *pb.ExplainRequest, snap *snap
 		return nil
 	}
 	var known []string
+	var best *pb.WorkloadStatus
+	bestRank := 0
 	for _, w := range s.workloads(snap) {
 		n := wire.ToName(w.GetName())
-		answers := func(x string) bool {
-			for _, svc := range w.GetServices() {
-				if v := wire.ToName(svc); v.String() == x || v.Name == x {
-					return true
-				}
-			}
-			return false
-		}
-		inNamespace := q.namespace == "" || q.namespace == n.Namespace
-		if n.String() == from || inNamespace && (n.Name == from || answers(from)) {
-			q.namespace, q.proxy = n.Namespace, w.GetProxy()
-			return nil
+		if r := clientRank(w, from, q.namespace); r > bestRank {
+			best, bestRank = w, r
 		}
 		known = append(known, n.String(), n.Name)
+	}
+	if best != nil {
+		q.namespace, q.proxy = best.GetName().GetNamespace(), best.GetProxy()
+		return nil
 	}
 	e := wcodes.New("W2402", fmt.Sprintf("there is no workload %q", clipText(from)))
 	if like := suggest.Closest(from, known); like != "" {
@@ -171,6 +170,34 @@ func (s *meshService) findClient(q *question, req *pb.ExplainRequest, snap *snap
 	}
 	e.Next = append(e.Next, "weft status")
 	return e
+}
+
+// clientRank tells how well a workload fits a name, NAME or NAMESPACE/NAME; 0: not at all. The
+// closest relation wins, and of equal ones an instance that is live.
+func clientRank(w *pb.WorkloadStatus, from, namespace string) int {
+	n := wire.ToName(w.GetName())
+	is := func(ns, name string) bool {
+		return from == ns+"/"+name || from == name && (namespace == "" || namespace == ns)
+	}
+	var rank int
+	switch {
+	case is(n.Namespace, n.Name):
+		rank = 4
+	case slices.ContainsFunc(w.GetServices(), func(svc *pb.Name) bool { return is(svc.GetNamespace(), svc.GetName()) }):
+		rank = 3
+	case is(n.Namespace, w.GetLabels()["app"]):
+		rank = 2
+	default:
+		if id, err := identity.Parse(w.GetIdentity()); err != nil || !is(id.Namespace, id.ServiceAccount) {
+			return 0
+		}
+		rank = 1
+	}
+	rank *= 2
+	if w.GetState() == registry.Live.String() {
+		rank++
+	}
+	return rank
 }
 
 // tableFor compiles what the client's proxy has in force, or what it would be sent.

@@ -206,7 +206,8 @@ func (w *world) tell(ctx context.Context, reloads <-chan reload) {
 	}
 }
 
-// differences counts the services and routes that are new, gone or different.
+// differences counts the services and routes that are new, gone or different. A service whose
+// endpoints changed is different: a selector or an EndpointSlice was edited.
 func differences(a, b *snapshot.Snapshot) (services, routes int) {
 	type routeKey struct {
 		kind model.RouteKind
@@ -225,7 +226,7 @@ func differences(a, b *snapshot.Snapshot) (services, routes int) {
 		return len(b.Services), len(collect(b))
 	}
 	for n, svc := range b.Services {
-		if old := a.Services[n]; old != svc {
+		if a.Services[n] != svc || a.Endpoints[n] != b.Endpoints[n] {
 			services++
 		}
 	}

@@ -19,7 +19,7 @@ func storeOf(p *identity.Pair, b *identity.Bundle, now time.Time) *identity.Stor
 }
 
 // shake makes a connection and sends one byte each way, so that a refusal by either side is seen.
-func shake(t testing.TB, server, client *tls.Config) (serverErr, clientErr error, state tls.ConnectionState) {
+func shake(t testing.TB, server, client *tls.Config) (state tls.ConnectionState, serverErr, clientErr error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -52,7 +52,7 @@ func shake(t testing.TB, server, client *tls.Config) (serverErr, clientErr error
 	if clientErr == nil {
 		_, clientErr = c.Read(make([]byte, 1))
 	}
-	return <-done, clientErr, c.ConnectionState()
+	return c.ConnectionState(), <-done, clientErr
 }
 
 func TestALinkIsMutualTLS13WithThePeersIdentity(t *testing.T) {
@@ -60,7 +60,7 @@ func TestALinkIsMutualTLS13WithThePeersIdentity(t *testing.T) {
 	const web = "spiffe://weft.local/ns/shop/sa/web"
 	server := storeOf(ca.pair(cart), ca.bundle("weft.local"), noon)
 	client := storeOf(ca.pair(web), ca.bundle("weft.local"), noon)
-	serr, cerr, cs := shake(t, server.ServerConfig(), client.ClientConfig(cart))
+	cs, serr, cerr := shake(t, server.ServerConfig(), client.ClientConfig(cart))
 	if serr != nil || cerr != nil {
 		t.Fatalf("server %v, client %v", serr, cerr)
 	}
@@ -97,7 +97,7 @@ func TestHandshakesAreRefusedWithTheReasonOnBothSides(t *testing.T) {
 		{"the server is foreign", storeOf(foreign.pair(other), foreign.bundle("other.mesh"), noon), good(), "", "client", "W2112", "other mesh"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			serr, cerr, _ := shake(t, c.server.ServerConfig(), c.client.ClientConfig(c.want))
+			_, serr, cerr := shake(t, c.server.ServerConfig(), c.client.ClientConfig(c.want))
 			serr, cerr = c.server.Explain(serr, "10.0.0.1:1"), c.client.Explain(cerr, "10.0.0.2:2")
 			mine, peers := cerr, serr
 			if c.refuser == "server" {
@@ -123,18 +123,18 @@ func TestAClientWithoutACertificateIsLetInOnlyWhereItIsOptional(t *testing.T) {
 	anonymous := func() *tls.Config {
 		return &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"}} // the test looks at the server only
 	}
-	if serr, _, _ := shake(t, server.ServerConfig("h2"), anonymous()); serr == nil {
+	if _, serr, _ := shake(t, server.ServerConfig("h2"), anonymous()); serr == nil {
 		t.Error("a link was made without a certificate")
 	}
-	if serr, cerr, _ := shake(t, server.ServerConfigOptional("h2"), anonymous()); serr != nil || cerr != nil {
+	if _, serr, cerr := shake(t, server.ServerConfigOptional("h2"), anonymous()); serr != nil || cerr != nil {
 		t.Errorf("%v, %v", serr, cerr)
 	}
 	bad := storeOf(newAuthority(t, "weft.local").pair(cart), ca.bundle("weft.local"), noon)
-	if serr, _, _ := shake(t, server.ServerConfigOptional("h2"), bad.ClientConfig("", "h2")); codeOf(serr) != "W2113" {
+	if _, serr, _ := shake(t, server.ServerConfigOptional("h2"), bad.ClientConfig("", "h2")); codeOf(serr) != "W2113" {
 		t.Errorf("a bad certificate where none is needed: %v, want W2113", serr)
 	}
 	none := &identity.Store{Now: func() time.Time { return noon }}
-	if _, cerr, _ := shake(t, server.ServerConfig(), none.ClientConfig(cart)); codeOf(cerr) != "W2117" {
+	if _, _, cerr := shake(t, server.ServerConfig(), none.ClientConfig(cart)); codeOf(cerr) != "W2117" {
 		t.Errorf("a client without identity: %v, want W2117", cerr)
 	}
 }
@@ -144,10 +144,10 @@ func TestOldTLSAndOtherProtocolsAreRefused(t *testing.T) {
 	s := storeOf(ca.pair(cart), ca.bundle("weft.local"), noon)
 	old := s.ClientConfig(cart)
 	old.MinVersion, old.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
-	if serr, _, _ := shake(t, s.ServerConfig(), old); serr == nil {
+	if _, serr, _ := shake(t, s.ServerConfig(), old); serr == nil {
 		t.Error("TLS 1.2 was accepted")
 	}
-	if serr, _, _ := shake(t, s.ServerConfig(), s.ClientConfig(cart, "http/1.1")); serr == nil {
+	if _, serr, _ := shake(t, s.ServerConfig(), s.ClientConfig(cart, "http/1.1")); serr == nil {
 		t.Error("another application protocol was accepted")
 	}
 }
@@ -159,9 +159,13 @@ func TestSettingsFollowTheStoreAndSessionsAreNotResumed(t *testing.T) {
 	server := storeOf(first.pair(cart), first.bundle("weft.local"), noon)
 	client := storeOf(first.pair(cart), first.bundle("weft.local"), noon)
 	sc, cc := server.ServerConfig(), client.ClientConfig(cart)
+	// All that crypto/tls wants for a resumption: a cache, a name, and the time of the certificates.
 	cc.ClientSessionCache = tls.NewLRUClientSessionCache(10)
+	cc.ServerName = "cart"
+	cc.Time = func() time.Time { return noon }
+	sc.Time = cc.Time
 	for range 2 {
-		serr, cerr, cs := shake(t, sc, cc)
+		cs, serr, cerr := shake(t, sc, cc)
 		if serr != nil || cerr != nil {
 			t.Fatalf("%v, %v", serr, cerr)
 		}
@@ -176,15 +180,15 @@ func TestSettingsFollowTheStoreAndSessionsAreNotResumed(t *testing.T) {
 	default:
 		t.Error("the change was not told")
 	}
-	if _, cerr, _ := shake(t, sc, cc); codeOf(cerr) != "W2113" {
+	if _, _, cerr := shake(t, sc, cc); codeOf(cerr) != "W2113" {
 		t.Errorf("after the roots changed: %v, want W2113", cerr)
 	}
 	client.SetBundle(second.bundle("weft.local"))
-	if serr, _, _ := shake(t, sc, cc); codeOf(serr) != "W2113" {
+	if _, serr, _ := shake(t, sc, cc); codeOf(serr) != "W2113" {
 		t.Errorf("the client's old certificate: %v, want W2113", serr)
 	}
 	client.Set(second.pair(cart), second.bundle("weft.local"))
-	if serr, cerr, _ := shake(t, sc, cc); serr != nil || cerr != nil {
+	if _, serr, cerr := shake(t, sc, cc); serr != nil || cerr != nil {
 		t.Errorf("after both changed: %v, %v", serr, cerr)
 	}
 }

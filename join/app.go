@@ -61,20 +61,40 @@ func (a *app) wait() {
 
 // run passes signals until the application ends, and gives its exit code. When ctx ends first,
 // the application is asked to end and, after the timeout, killed.
-func (a *app) run(ctx context.Context, signals <-chan os.Signal, timeout time.Duration) int {
+//
+// leave, if not nil, announces that the application takes no new requests. It goes before the
+// SIGTERM of a supervisor, so that nobody is sent to an application that has closed its socket.
+func (a *app) run(ctx context.Context, signals <-chan os.Signal, leave func() <-chan struct{}, timeout time.Duration) int {
 	cancelled := ctx.Done()
 	var late <-chan time.Time
+	var left <-chan struct{} // not nil: SIGTERM waits for it
+	end := func() {
+		left = nil
+		terminate(a.cmd.Process)
+	}
 	for {
 		select {
 		case <-a.done:
 			return exitCode(a.cmd.ProcessState)
+		case <-left:
+			end()
 		case s := <-signals:
-			if a.tty < 0 || !fromKeyboard(s, a.tty) {
+			if left != nil && ends(s) { // impatience
+				end()
+			}
+			switch {
+			case isTerminate(s) && leave != nil:
+				left, leave = leave(), nil
+			case a.tty < 0 || !fromKeyboard(s, a.tty):
 				_ = a.cmd.Process.Signal(s)
 			}
 		case <-cancelled:
 			cancelled = nil
-			terminate(a.cmd.Process)
+			if leave != nil {
+				left, leave = leave(), nil
+			} else if left == nil {
+				end()
+			}
 			t := time.NewTimer(timeout)
 			defer t.Stop()
 			late = t.C

@@ -189,6 +189,23 @@ func play(role string, args []string) error {
 				select {}
 			}
 		}
+	case "count": // exits with 40 and the number of interrupts, after a line was typed
+		c := make(chan os.Signal, 8)
+		signal.Notify(c, syscall.SIGINT)
+		fmt.Println("counting")
+		n := 0
+		typed := make(chan struct{})
+		go func() { _, _ = bufio.NewReader(os.Stdin).ReadString('\n'); close(typed) }()
+		for {
+			select {
+			case <-c:
+				n++
+				fmt.Println("got interrupt")
+			case <-typed:
+				time.Sleep(50 * time.Millisecond) // a second one, if it is sent, is under way by now
+				os.Exit(40 + n + len(c))
+			}
+		}
 	case "deaf": // ignores TERM
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Println("pid", os.Getpid())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,7 +42,7 @@ type Options struct {
 	Ports          []Port            // what the application listens on, the main one first; none: it only calls others
 	Service        string            // default Name
 	ServiceAccount string            // the name in its identity; default Service
-	Labels         map[string]string // for selectors of Service objects
+	Labels         map[string]string // for selectors of Service objects; app=Name is added if "app" is not given
 	Zone           string
 
 	Command []string // the application and its arguments
@@ -98,6 +99,7 @@ func (o *Options) normalize() error {
 	if o.Env == nil {
 		o.Env = os.Environ()
 	}
+	o.setAppLabel()
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
@@ -117,6 +119,19 @@ func (o *Options) normalize() error {
 	}
 	return errors.Join(o.check()...)
 }
+
+// setAppLabel adds the label app=Name, which most Services select by: a file written for
+// Kubernetes then finds the process that is run under its name.
+func (o *Options) setAppLabel() {
+	if _, given := o.Labels[appLabel]; given || o.Name == "" {
+		return
+	}
+	labels := map[string]string{appLabel: o.Name}
+	maps.Copy(labels, o.Labels) // the caller's own is left as it is
+	o.Labels = labels
+}
+
+const appLabel = "app"
 
 func setDefault(field *string, value string) {
 	if *field == "" {

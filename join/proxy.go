@@ -27,6 +27,9 @@ type proxy struct {
 	ready config.Ready
 	done  chan struct{} // closed when the process has ended and been waited for
 	err   error         // of Wait; valid after done
+
+	words *os.File      // what it says: that it is ready, then that it left
+	left  chan struct{} // closed when the mesh knows that the workload leaves, or the proxy ended
 }
 
 // launcher starts proxies, each time with the same settings.
@@ -47,8 +50,13 @@ func (l *launcher) start(ctx context.Context, handOver bool) (*proxy, error) {
 	if err != nil {
 		return nil, notReady("no pipe: "+err.Error(), err)
 	}
-	defer func() { _ = readyR.Close() }()
-	p := &proxy{log: &lines{prefix: "weft-proxy: ", out: l.logTo}, done: make(chan struct{})}
+	p := &proxy{log: &lines{prefix: "weft-proxy: ", out: l.logTo}, done: make(chan struct{}), words: readyR, left: make(chan struct{})}
+	started := false
+	defer func() {
+		if !started {
+			_ = readyR.Close()
+		}
+	}()
 	cfg := l.config
 	files := []*os.File{readyW}
 	inherit := func(f *os.File) int { files = append(files, f); return 2 + len(files) }
@@ -86,7 +94,8 @@ func (l *launcher) start(ctx context.Context, handOver bool) (*proxy, error) {
 		return nil, notReady("it could not be started: "+err.Error(), err)
 	}
 	go p.wait()
-	err = p.awaitReady(ctx, readyR, l.timeout)
+	said := bufio.NewReader(io.LimitReader(readyR, maxReady))
+	err = p.awaitReady(ctx, said, l.timeout)
 	if err != nil {
 		kill(p.cmd.Process, false)
 		<-p.done
@@ -95,7 +104,16 @@ func (l *launcher) start(ctx context.Context, handOver bool) (*proxy, error) {
 	if err != nil {
 		return nil, err
 	}
+	started = true
+	go p.awaitLeft(said)
 	return p, nil
+}
+
+// awaitLeft waits for the proxy's second word. It ends with the process, or by stop.
+func (p *proxy) awaitLeft(said *bufio.Reader) {
+	defer close(p.left)
+	_, _ = said.ReadString('\n') // the end of the pipe says as much: nobody is sent to it any more
+	_ = p.words.Close()
 }
 
 // pipeIdentity writes the identity into a pipe, whose reading end is given. The pipe may be
@@ -130,13 +148,13 @@ func (p *proxy) wait() {
 }
 
 // awaitReady reads the one line that the proxy says it is ready with.
-func (p *proxy) awaitReady(ctx context.Context, r *os.File, timeout time.Duration) error {
+func (p *proxy) awaitReady(ctx context.Context, said *bufio.Reader, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = p.words.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 
-	line, err := bufio.NewReader(io.LimitReader(r, maxReady)).ReadBytes('\n')
+	line, err := said.ReadBytes('\n')
 	switch {
 	case len(bytes.TrimSpace(line)) > 0:
 		if err := json.Unmarshal(line, &p.ready); err != nil {
@@ -186,10 +204,26 @@ func (p *proxy) stop(timeout time.Duration, hurry <-chan struct{}) {
 	defer t.Stop()
 	select {
 	case <-p.done:
-		return
 	case <-t.C:
+		p.kill()
 	case <-hurry:
+		p.kill()
 	}
+	_ = p.words.Close()
+	<-p.left
+}
+
+// kill ends the process and its group, and waits.
+func (p *proxy) kill() {
 	kill(p.cmd.Process, true)
 	<-p.done
+}
+
+// leave asks the proxy to tell the mesh that the workload takes no new requests. The channel is
+// closed when the mesh knows, at once if the proxy cannot tell it.
+func (p *proxy) leave() <-chan struct{} {
+	if !p.ready.Leaves || !askToLeave(p.cmd.Process) {
+		return closed
+	}
+	return p.left
 }

@@ -144,7 +144,11 @@ func runApp(ctx context.Context, o *Options, s *site, sup *supervisor, thread *n
 	defer stopKeeping()
 	var keeper sync.WaitGroup
 	keeper.Go(func() { sup.keep(keepCtx) })
-	code = a.run(ctx, signals, o.StopTimeout)
+	var leave func() <-chan struct{}
+	if len(o.Ports) > 0 { // else nobody is sent here
+		leave = sup.leave
+	}
+	code = a.run(ctx, signals, leave, o.StopTimeout)
 	stopKeeping()
 	keeper.Wait()
 	hurry, enough := impatience(signals)

@@ -29,6 +29,12 @@ func isTerminal(int) bool { return false }
 // terminate ends a process; asking is not possible here.
 func terminate(p *os.Process) { _ = p.Kill() }
 
+// askToLeave is not possible here.
+func askToLeave(*os.Process) bool { return false }
+
+// isTerminate is false: there is no such signal here.
+func isTerminate(os.Signal) bool { return false }
+
 // kill ends a process.
 func kill(p *os.Process, _ bool) { _ = p.Kill() }
 

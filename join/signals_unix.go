@@ -66,6 +66,12 @@ func isTerminal(fd int) bool {
 // terminate asks a process to end.
 func terminate(p *os.Process) { _ = p.Signal(syscall.SIGTERM) }
 
+// askToLeave sends a proxy the signal to announce its leaving (config.Ready.Leaves).
+func askToLeave(p *os.Process) bool { return p.Signal(syscall.SIGUSR1) == nil }
+
+// isTerminate reports whether a signal is the one by which supervisors stop a program.
+func isTerminate(s os.Signal) bool { return s == syscall.SIGTERM }
+
 // kill ends a process, and with group its whole process group.
 func kill(p *os.Process, group bool) {
 	if group {

@@ -36,8 +36,9 @@ type supervisor struct {
 	log      *slog.Logger
 	drain    time.Duration
 
-	current  *proxy        // nil while there is none
-	restarts atomic.Uint64 // successful ones
+	current  *proxy                // nil while there is none
+	serving  atomic.Pointer[proxy] // the latest, for leave
+	restarts atomic.Uint64         // successful ones
 }
 
 // start starts the first proxy.
@@ -53,6 +54,7 @@ func (s *supervisor) start(ctx context.Context) error {
 // adopt makes p the current proxy, and its addresses the ones that the next one will have.
 func (s *supervisor) adopt(p *proxy) {
 	s.current = p
+	s.serving.Store(p)
 	c := &s.launcher.config
 	keep := func(field *string, got string) {
 		if *field != "" && got != "" {
@@ -123,6 +125,10 @@ func (s *supervisor) stop(hurry <-chan struct{}) {
 		s.current = nil
 	}
 }
+
+// leave announces that the workload takes no new requests; see proxy.leave. It may be called at
+// any time after start.
+func (s *supervisor) leave() <-chan struct{} { return s.serving.Load().leave() }
 
 // ready is what the current proxy said.
 func (s *supervisor) ready() config.Ready { return s.current.ready }

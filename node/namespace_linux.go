@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -360,8 +361,27 @@ func configureLink(name string, addrs ...netip.Addr) error {
 		if err != nil {
 			return fmt.Errorf("address %s on %s: %w", a, name, err)
 		}
+		if err := awaitLocal(a); err != nil {
+			return fmt.Errorf("address %s on %s: %w", a, name, err)
+		}
 	}
 	return nil
+}
+
+// awaitLocal waits until the kernel delivers packets for an address to this namespace. For IPv6
+// it makes the route for that in the background (addrconf_dad_work), even without duplicate
+// detection; answers sent in between would leave by the link and be lost.
+func awaitLocal(a netip.Addr) error {
+	const patience = 2 * time.Second
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		routes, err := netlink.RouteGet(a.AsSlice())
+		if err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the kernel made no local route for it in %s", patience)
+		}
+	}
 }
 
 // writeSysctl sets a value in the calling thread's network namespace: /proc/sys/net shows the

@@ -208,7 +208,9 @@ func TestDNSQueriesToAnyServerArrive(t *testing.T) {
 			if err != nil || string(b[:size]) != "question" {
 				t.Fatalf("%s: %q, %v; the app said %q", server, b[:size], err, out.String())
 			}
-			_, _ = conn.WriteTo([]byte("answer"), from)
+			if _, err := conn.WriteTo([]byte("answer"), from); err != nil {
+				t.Errorf("%s: answering %s: %v", server, from, err)
+			}
 			if err := cmd.Wait(); err != nil || out.String() != "answer\n" {
 				t.Errorf("%s: the app: %v, %q", server, err, out.String())
 			}

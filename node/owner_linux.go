@@ -43,3 +43,6 @@ func pidSpace() uint64 {
 	}
 	return st.Ino
 }
+
+// onFirstThread reports whether the calling thread is the one that the process began with.
+func onFirstThread() bool { return unix.Gettid() == os.Getpid() }

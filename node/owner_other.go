@@ -11,3 +11,6 @@ func lookOwner(pid int) Owner { return Owner{PID: pid} }
 
 // pidSpace is 0: there are no pid namespaces here.
 func pidSpace() uint64 { return 0 }
+
+// onFirstThread is false: only on Linux does a thread have anything of its own that matters here.
+func onFirstThread() bool { return false }

@@ -112,3 +112,22 @@ func TestThreadRunsEverythingOnOneThread(t *testing.T) {
 		t.Errorf("two functions ran on %q and %q", first, second)
 	}
 }
+
+func TestThreadIsNeverTheFirstOneOfTheProcess(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("skipped: threads are told apart on Linux only")
+	}
+	// Many at once, so that every thread of the runtime is in use, the first one too.
+	var threads []*Thread
+	for range 64 {
+		threads = append(threads, NewThread())
+	}
+	for _, th := range threads {
+		var first bool
+		_ = th.Do(func() error { first = onFirstThread(); return nil })
+		if first {
+			t.Error("a thread is the process's first one, whose namespaces count as the process's")
+		}
+		th.Close()
+	}
+}

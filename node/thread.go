@@ -21,14 +21,29 @@ type Thread struct {
 // NewThread starts the thread. The caller must Close it.
 func NewThread() *Thread {
 	t := &Thread{work: make(chan func()), gone: make(chan struct{})}
-	go t.serve()
+	started := make(chan struct{})
+	go t.serve(started)
+	<-started
 	return t
 }
 
 // serve runs functions until Close. It never unlocks the thread: when a goroutine ends locked,
 // the runtime throws the thread away instead of giving its namespaces to somebody else.
-func (t *Thread) serve() {
+//
+// The first thread of a process will not do. It cannot be thrown away before the process ends,
+// and what it is in is what /proc/self shows, and others see, as the whole process's.
+func (t *Thread) serve(started chan<- struct{}) {
 	runtime.LockOSThread()
+	if onFirstThread() {
+		// While this goroutine holds the first thread, the next one gets another.
+		next := make(chan struct{})
+		go t.serve(next)
+		<-next
+		runtime.UnlockOSThread()
+		close(started)
+		return
+	}
+	close(started)
 	defer close(t.gone)
 	for f := range t.work {
 		f()

@@ -111,7 +111,7 @@ func (d Dirs) Find(ctx context.Context, wish string) (Target, error) {
 // explicit takes a wish by its form: with a slash or ending in .sock it is a path, with a colon
 // host:port, else the name of a mesh.
 func (d Dirs) explicit(ctx context.Context, wish string) (Target, error) {
-	socket := ""
+	var socket string
 	switch {
 	case strings.ContainsRune(wish, '/') || strings.HasSuffix(wish, ".sock"):
 		socket = strings.TrimPrefix(wish, "unix:")

@@ -81,7 +81,8 @@ func (t Target) overHTTP2(ctx context.Context, a *Attempt) error {
 	protocols.SetUnencryptedHTTP2(true)
 	tr := &http.Transport{
 		Protocols: protocols,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		// With the attempt's context: the one that is handed in outlives the request.
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
 			c, _, err := t.tunnel(ctx)
 			return c, err
 		},
@@ -162,7 +163,7 @@ func (t Target) tunnel(ctx context.Context) (c net.Conn, r *bufio.Reader, err er
 		return nil, nil, err
 	}
 	r = bufio.NewReader(c)
-	resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect})
+	resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // the answer to CONNECT has none; the tunnel follows
 	if err != nil {
 		_ = c.Close()
 		return nil, nil, fmt.Errorf("CONNECT: %w", err)

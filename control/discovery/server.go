@@ -354,6 +354,25 @@ func (s *Server) Settled(ctx context.Context, generation uint64) (number uint64,
 	}
 }
 
+// Included waits until the current snapshot contains this generation of the registry, or ctx ends.
+func (s *Server) Included(ctx context.Context, generation uint64) bool {
+	for {
+		s.mu.Lock()
+		wait, is := s.newer, s.cur.Generation >= generation
+		s.mu.Unlock()
+		if is {
+			return true
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return false
+		case <-s.closed:
+			return false
+		}
+	}
+}
+
 // Live waits until every connected proxy serves this snapshot or a newer one, or ctx ends, and
 // gives how many do and how many there are.
 func (s *Server) Live(ctx context.Context, number uint64) (serve, all int) {

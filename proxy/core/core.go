@@ -15,6 +15,7 @@
 package core
 
 import (
+	"errors"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -123,9 +124,11 @@ type Core struct {
 	query   decide.Query
 	fields  fieldScratch
 
-	freeX    []*exchange
-	serving  []*pool // have idle connections for waiters
-	draining bool
+	freeX     []*exchange
+	spent     []*exchange // ended in this batch
+	serving   []*pool     // have idle connections for waiters
+	draining  bool
+	drainedAt time.Duration // when that began
 }
 
 type setName struct {
@@ -196,6 +199,7 @@ func (c *Core) Flush() {
 		cn.dirty = false
 		cn.flush()
 	}
+	c.recycle()
 }
 
 // Conns is the number of open connections.
@@ -206,10 +210,15 @@ func (c *Core) Conns() int { return c.nconns }
 // know. Work is left while Busy reports true.
 func (c *Core) Drain() {
 	c.draining = true
-	for cn := c.conns.head; cn != nil; {
-		next := cn.next
-		cn.h.drain()
-		cn = next
+	c.drainedAt = c.now
+	all := make([]*Conn, 0, c.nconns) // draining one may end another
+	for cn := c.conns.head; cn != nil; cn = cn.next {
+		all = append(all, cn)
+	}
+	for _, cn := range all {
+		if !cn.closed && !cn.connecting {
+			cn.h.drain()
+		}
 	}
 }
 
@@ -224,14 +233,16 @@ func (c *Core) Busy() bool {
 }
 
 // Accept takes a new downstream connection. It returns nil if the core will not have it; the
-// driver then closes it.
+// driver then closes it. The core may already write to the connection or close it from within
+// Accept, so a.Driver must be ready for that.
 func (c *Core) Accept(a Accept) *Conn {
 	if c.nconns >= c.limits.MaxConns {
 		c.shard.Refused("W3011")
 		return nil
 	}
 	cn := c.newConn(a.Remote)
-	cn.peer = a.Peer
+	cn.Driver = a.Driver
+	cn.peer, cn.peerText = a.Peer, []byte(a.Peer)
 	cn.accepted = true
 	c.shard.Conn(true)
 	switch a.Listener.Kind {
@@ -246,6 +257,13 @@ func (c *Core) Accept(a Accept) *Conn {
 	}
 	return cn
 }
+
+// Own reports whether an address is one of the proxy's own listeners. Drivers ask it of the
+// addresses that a name was resolved to, and answer with ErrLoop.
+func (c *Core) Own(a netip.AddrPort) bool { return c.isOwn(a) }
+
+// ErrLoop is the error of Connected for a destination that turned out to be the proxy itself.
+var ErrLoop = errors.New("the destination is this proxy itself")
 
 // destOf names an original destination.
 func (c *Core) destOf(ap netip.AddrPort) dest {

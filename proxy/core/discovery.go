@@ -1,7 +1,7 @@
 package core
 
 import (
-	"net/netip"
+	"slices"
 
 	"github.com/weft-mesh/weft/model"
 )
@@ -9,23 +9,19 @@ import (
 // waiter waits for the control plane's answer about a service.
 type waiter interface{ wake() }
 
-// waitFor asks for a service that is not known yet and lists w for the answer. The list is
-// bounded; beyond it waiters run into their own deadlines.
-func (c *Core) waitFor(n model.Name, w waiter) {
+// waitFor asks for a service that is not known yet and lists w for the answer. It reports false if
+// too many wait already.
+func (c *Core) waitFor(n model.Name, w waiter) bool {
 	list := c.waiting[n]
+	if len(list) >= c.limits.MaxParked || len(list) == 0 && len(c.waiting) >= c.limits.MaxParked {
+		return false
+	}
+	c.waiting[n] = append(list, w)
 	if len(list) == 0 {
-		if len(c.waiting) >= c.limits.MaxParked {
-			return
-		}
 		c.host.Subscribe(n)
 	}
-	if len(list) < c.limits.MaxParked {
-		c.waiting[n] = append(list, w)
-	}
+	return true
 }
-
-// waitForIP does the same for a destination known by address.
-func (c *Core) waitForIP(a netip.Addr) { c.host.SubscribeIP(a) }
 
 // wakeWaiting continues everything whose answer is in the table.
 func (c *Core) wakeWaiting() {
@@ -35,19 +31,21 @@ func (c *Core) wakeWaiting() {
 		}
 		delete(c.waiting, n)
 		for _, w := range list {
-			if w != nil {
-				w.wake()
-			}
+			w.wake()
 		}
 	}
 }
 
-// leave takes a waiter out of its list.
+// leaveWaiting takes a waiter out of its list: it ran out of patience.
 func (c *Core) leaveWaiting(n model.Name, w waiter) {
 	list := c.waiting[n]
-	for i := range list {
-		if list[i] == w {
-			list[i] = nil
-		}
+	i := slices.Index(list, w)
+	if i < 0 {
+		return
+	}
+	if list = slices.Delete(list, i, i+1); len(list) == 0 {
+		delete(c.waiting, n)
+	} else {
+		c.waiting[n] = list
 	}
 }

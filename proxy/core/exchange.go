@@ -1,12 +1,14 @@
 package core
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/weft-mesh/weft/decide"
 	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/proxy/balance"
+	"github.com/weft-mesh/weft/proxy/h1"
 	"github.com/weft-mesh/weft/proxy/h2"
 	"github.com/weft-mesh/weft/proxy/telemetry"
 )
@@ -40,17 +42,18 @@ type exchange struct {
 	ds   *h2.Stream // down is HTTP/2
 	us   *h2.Stream // up is HTTP/2
 
-	dest    dest
-	inbound bool // callee's side of a link
-	isHEAD  bool
-	connect bool // CONNECT: a tunnel from its start
-	upgrade bool // asked for an upgrade; a tunnel after 101
-	tunnel  bool // bytes both ways, ends are independent
-	h2app   bool // downstream spoke HTTP/2, so the application is spoken to in HTTP/2
-	grpc    bool
-	mirror  bool      // a copy whose response nobody sees
-	of      *exchange // the original of a mirror
-	peer    string
+	dest     dest
+	inbound  bool // callee's side of a link
+	isHEAD   bool
+	connect  bool // CONNECT: a tunnel from its start
+	upgrade  bool // asked for an upgrade; a tunnel after 101
+	tunnel   bool // bytes both ways, ends are independent
+	h2app    bool // downstream spoke HTTP/2, so the application is spoken to in HTTP/2
+	grpc     bool
+	mirror   bool      // a copy whose response nobody sees
+	of       *exchange // the original of a mirror
+	peer     string    // inbound: who calls, and the same for fields
+	peerText []byte
 
 	d     decide.Decision
 	port  *decide.ServicePort
@@ -66,6 +69,7 @@ type exchange struct {
 	respDone   bool // the response's end was sent down
 	finished   bool
 	status     int
+	headAt     time.Duration // when the response's head came; 0: it did not
 	failed     bool
 	grpcFailed bool // grpc-status was not 0
 	sent, got  uint64
@@ -75,18 +79,21 @@ type exchange struct {
 
 	// While there is no upstream the request waits here.
 	kept    bool // saved and held are the whole request
+	owned   bool // all that saved points to is in arena and sfields
 	waitSvc model.Name
 	saved   message.Request
 	arena   []byte
 	sfields []message.Field
 	held    []byte
 	heldEnd bool
+	trailed []message.Field // trailers that came meanwhile, behind held
 
 	owedDown  int        // request bytes that are not yet credited to the downstream
 	resetCode h2.ErrCode // of the upstream's reset
 	owedUp    int        // response bytes that are not yet credited to the upstream
 
-	origin []byte // Origin of the request, for CORS; in arena2
+	sni    []byte // of a TLS tunnel that waits for discovery
+	origin []byte // Origin of the request as it came, for CORS
 }
 
 func (c *Core) newExchange(down downSide) *exchange {
@@ -103,10 +110,21 @@ func (c *Core) newExchange(down downSide) *exchange {
 	return x
 }
 
+// recycle returns the exchanges that ended in this batch to the pool. It waits for the end of the
+// batch because frames of the call stack, and events of the same batch, may still hold a pointer to
+// one; until then it says that it is finished.
+func (c *Core) recycle() {
+	for i, x := range c.spent {
+		c.spent[i] = nil
+		x.release()
+	}
+	c.spent = c.spent[:0]
+}
+
 // release returns x to the pool. Nobody may refer to it any more.
 func (x *exchange) release() {
 	c := x.core
-	keep := exchange{core: c, arena: x.arena[:0], sfields: x.sfields[:0], held: x.held[:0], origin: x.origin[:0], mirrors: x.mirrors[:0]}
+	keep := exchange{core: c, arena: x.arena[:0], sfields: x.sfields[:0], held: x.held[:0], sni: x.sni[:0], origin: x.origin[:0], mirrors: x.mirrors[:0]}
 	keep.deadline.fire = x.deadline.fire
 	if cap(keep.held) > bufferSize {
 		keep.held = nil
@@ -114,18 +132,24 @@ func (x *exchange) release() {
 	if cap(keep.arena) > bufferSize {
 		keep.arena = nil
 	}
+	clear(x.mirrors)
 	*x = keep
 	if len(c.freeX) < 1024 {
 		c.freeX = append(c.freeX, x)
 	}
 }
 
-// park keeps a copy of the request while there is nothing to send it to.
+// park keeps a copy of the request: while there is nothing to send it to, or to be able to send it
+// again. A request that is saved already is copied anew if deciding has made it point elsewhere
+// since, into scratch that the next request will use.
 func (x *exchange) park(r *message.Request, end bool) {
 	if r == &x.saved {
-		return
+		if x.owned {
+			return
+		}
+		x.arena, x.sfields = nil, nil
 	}
-	x.kept = true
+	x.kept, x.owned = true, true
 	n := len(r.Method) + len(r.Scheme) + len(r.Authority) + len(r.Path) + len(r.Protocol)
 	for i := range r.Fields {
 		n += len(r.Fields[i].Name) + len(r.Fields[i].Value)
@@ -157,22 +181,25 @@ func (x *exchange) park(r *message.Request, end bool) {
 
 // attach gives the request to an upstream that is ready.
 func (x *exchange) attach(up upSide, r *message.Request) {
+	if x.finished {
+		return
+	}
 	x.up = up
-	end := x.heldEnd && len(x.held) == 0 && !x.upgrade && !x.connect
+	trailed := x.trailed
+	end := x.heldEnd && len(x.held) == 0 && trailed == nil && !x.upgrade && !x.connect
 	up.request(x, r, end)
 	if x.finished || x.up != up || end {
 		return
 	}
 	if len(x.held) > 0 || x.heldEnd {
-		held, heldEnd := x.held, x.heldEnd && !x.upgrade
-		x.kept = x.kept && len(held) == 0
-		x.held = x.held[:0]
-		pending := up.sendUp(x, held, heldEnd)
-		if x.finished {
-			return
-		}
-		if pending <= highWater {
+		held, heldEnd := x.held, x.heldEnd && trailed == nil && !x.upgrade
+		x.kept = x.kept && len(held) == 0 && trailed == nil
+		x.held, x.trailed = x.held[:0], nil
+		if up.sendUp(x, held, heldEnd) <= highWater {
 			x.creditRequest()
+		}
+		if trailed != nil && x.up == up {
+			up.trailersUp(x, trailed)
 		}
 	}
 }
@@ -184,9 +211,7 @@ func (x *exchange) reqData(p []byte, end bool) {
 	}
 	x.sent += uint64(len(p))
 	x.reqDone = end
-	for _, m := range x.mirrors {
-		m.mirrorData(p, end)
-	}
+	x.mirrorData(p, end)
 	if x.up == nil {
 		x.held = append(x.held, p...)
 		x.heldEnd = x.heldEnd || end
@@ -206,18 +231,28 @@ func (x *exchange) reqTrailers(f []message.Field) {
 	if x.finished || x.reqDone {
 		return
 	}
-	if x.up == nil { // trailers of a request that still waits are dropped: allowed (RFC 9110 section 6.5.1)
+	if x.up == nil {
+		x.trailed = cloneFields(f)
 		x.reqData(nil, true)
 		return
 	}
 	x.reqDone = true
+	x.mirrorData(nil, true)
 	x.up.trailersUp(x, f)
 	x.checkDone()
 }
 
+func cloneFields(f []message.Field) []message.Field {
+	out := make([]message.Field, len(f))
+	for i := range f {
+		out[i] = message.Field{Name: bytes.Clone(f[i].Name), Value: bytes.Clone(f[i].Value), Sensitive: f[i].Sensitive}
+	}
+	return out
+}
+
 // creditRequest lets the downstream send more.
 func (x *exchange) creditRequest() {
-	if n := x.owedDown; n > 0 {
+	if n := x.owedDown; n > 0 && !x.finished {
 		x.owedDown = 0
 		x.down.creditDown(x, n)
 	}
@@ -247,10 +282,19 @@ func (x *exchange) response(r *message.Response, end bool) {
 		x.down.respond(x, r, false)
 		return
 	}
+	if x.ds == nil && x.us != nil { // what came over HTTP/2 may not be sayable in HTTP/1
+		if err := h1.CheckResponse(r); err != nil {
+			x.dropUp(h2.Cancel)
+			x.fail(failBadResponse.because(err))
+			return
+		}
+	}
 	x.status = r.Status
 	x.respHead = true
+	x.headAt = x.core.now
 	if r.Status == 101 || x.connect && r.Status/100 == 2 {
 		x.tunnel = true
+		x.core.wheel.disarm(&x.deadline) // a route's timeout is for a response, not for a conversation
 	} else if x.upgrade { // declined: an ordinary response; the request has ended with its head
 		x.upgrade = false
 		x.reqDone = true
@@ -292,6 +336,9 @@ func (x *exchange) respTrailers(f []message.Field) {
 	}
 	if x.grpc {
 		x.noteGRPC(f)
+	}
+	if x.ds == nil && x.us != nil && h1.CheckTrailers(f) != nil {
+		f = nil
 	}
 	x.down.trailersDown(x, f)
 	x.endResponse()
@@ -340,6 +387,9 @@ func (x *exchange) finish() {
 		x.series.End(x.status, x.failed, x.grpcFailed, took, x.sent, x.got)
 	}
 	if x.ep != nil {
+		if x.headAt > 0 { // streams and tunnels last as long as they like: what tells is how soon they begin
+			took = x.headAt - x.start
+		}
 		x.ep.Settle(c.now, took, x.failed)
 		x.ep = nil
 	}
@@ -353,7 +403,7 @@ func (x *exchange) finish() {
 	down := x.down
 	x.down = nil
 	down.endDown(x)
-	x.release()
+	c.spent = append(c.spent, x)
 }
 
 // downGone: the caller went away or gave up; nobody waits for the response any more.
@@ -398,7 +448,11 @@ func (x *exchange) upGone(why gone, f failure) {
 	x.up = nil
 	x.us = nil
 	if x.ep != nil {
-		x.ep.Settle(x.core.now, x.core.now-x.start, why != goneStale)
+		if why == goneStale || why == goneUnprocessed { // says nothing about the endpoint
+			x.ep.Cancel()
+		} else {
+			x.ep.Settle(x.core.now, x.core.now-x.start, true)
+		}
 	}
 	again := why != goneBroken && x.kept && !x.respHead && !x.mirror && x.tries < maxTries
 	switch {
@@ -406,7 +460,8 @@ func (x *exchange) upGone(why gone, f failure) {
 		x.pick(&x.saved) // x.ep is what to avoid
 	case again && why == goneStale:
 		x.tries++
-		x.pool.take(x, &x.saved)
+		p := x.core.poolFor(x.pool.key, x.pool.dial) // the last connection may have taken its pool along
+		p.take(x, &x.saved)
 	default:
 		x.ep = nil
 		x.failed = true

@@ -18,6 +18,7 @@ type h1Client struct {
 	in      []byte // unparsed bytes of a head
 	chunked bool   // request body
 	raw     bool   // after 101
+	up      bool   // connected
 	keep    bool   // the connection may serve another exchange
 	used    bool   // it served one before
 	heard   bool   // bytes of the current response arrived
@@ -31,10 +32,15 @@ func newH1Client(cn *Conn, p *pool) *h1Client {
 
 func (s *h1Client) connected() {
 	p := s.p
+	s.up = true
 	p.dialing--
 	s.c.watchIdle(p.idleFor(), s.idle)
 	if x := p.next(); x != nil {
 		x.attach(s, &x.saved)
+		return
+	}
+	if p.core.draining {
+		s.retire()
 		return
 	}
 	p.idle = append(p.idle, s)
@@ -42,10 +48,17 @@ func (s *h1Client) connected() {
 
 func (s *h1Client) idle() {
 	if s.x == nil {
+		s.retire()
+	}
+}
+
+// retire ends an unused connection.
+func (s *h1Client) retire() {
+	if s.p != nil {
 		s.p.removeIdle(s)
 		s.forget()
-		s.c.close()
 	}
+	s.c.close()
 }
 
 // forget takes the connection out of the pool's count.
@@ -60,15 +73,17 @@ func (s *h1Client) forget() {
 }
 
 func (s *h1Client) received(p []byte) {
-	if s.raw {
-		s.x.respData(p, false)
-		s.pauseIfBehind()
+	switch {
+	case s.c.closing:
 		return
-	}
-	if s.x == nil { // an application that speaks unasked cannot be trusted with the next request
-		s.p.removeIdle(s)
-		s.forget()
-		s.c.abort()
+	case s.raw:
+		if s.x != nil {
+			s.x.respData(p, false)
+			s.pauseIfBehind()
+		}
+		return
+	case s.x == nil: // an application that speaks unasked cannot be trusted with the next request
+		s.retire()
 		return
 	}
 	s.heard = true
@@ -78,7 +93,7 @@ func (s *h1Client) received(p []byte) {
 		p = s.in
 	}
 	n := s.run(p)
-	if s.c.closed {
+	if s.c.closed || s.c.closing {
 		return
 	}
 	switch {
@@ -106,7 +121,8 @@ func (s *h1Client) run(p []byte) (taken int) {
 		n, ev, err := s.r.Feed(p[taken:])
 		taken += n
 		if err != nil {
-			s.broken(failBadResponse)
+			s.c.core.log.Warn("bad response", "code", failBadResponse.code, "from", s.c.remote, "err", err)
+			s.broken(failBadResponse.because(err))
 			return len(p)
 		}
 		switch ev {
@@ -135,11 +151,7 @@ func (s *h1Client) run(p []byte) (taken int) {
 	}
 	if taken < len(p) && !s.c.closed { // bytes behind the response: desynchronised
 		s.keep = false
-		if s.p != nil {
-			s.p.removeIdle(s)
-		}
-		s.forget()
-		s.c.abort()
+		s.retire()
 		return len(p)
 	}
 	return taken
@@ -147,23 +159,20 @@ func (s *h1Client) run(p []byte) (taken int) {
 
 func (s *h1Client) head() {
 	x := s.x
-	resp := s.r.Response
+	r := &s.r.Response
+	r.Fields = stripOurs(r.Fields) // an application cannot speak for a proxy
 	s.keep = s.r.KeepAlive
 	if s.r.Tunnel {
 		s.raw = true
 		s.keep = false
-		resp.Status = 101
-		x.response(&resp, false)
+		x.response(r, false)
 		return
 	}
 	if s.r.Interim {
-		x.response(&resp, false)
+		x.response(r, false)
 		return
 	}
-	if x.upgrade { // declined
-		x.reqDone = true
-	}
-	x.response(&resp, !s.r.HasBody)
+	x.response(r, !s.r.HasBody)
 }
 
 func (s *h1Client) end() {
@@ -180,8 +189,7 @@ func (s *h1Client) end() {
 
 func (s *h1Client) eof() {
 	if s.x == nil {
-		s.closed(nil)
-		s.c.close()
+		s.retire()
 		return
 	}
 	if s.raw {
@@ -232,7 +240,7 @@ func (s *h1Client) closed(err error) {
 		}
 		return
 	}
-	if s.c.connecting || s.x == nil && !s.used && err != nil && !p.isIdle(s) {
+	if !s.up {
 		s.p = nil
 		p.dialFailed(err)
 		return
@@ -241,16 +249,11 @@ func (s *h1Client) closed(err error) {
 	s.broken(failBroken)
 }
 
-func (p *pool) isIdle(cl *h1Client) bool {
-	for _, i := range p.idle {
-		if i == cl {
-			return true
-		}
+func (s *h1Client) drain() {
+	if s.x == nil {
+		s.retire()
 	}
-	return false
 }
-
-func (s *h1Client) drain()     {}
 func (s *h1Client) busy() bool { return s.x != nil }
 
 // The upstream side.
@@ -264,7 +267,7 @@ func (s *h1Client) request(x *exchange, r *message.Request, end bool) {
 			s.x = nil
 			x.up = nil
 			s.release()
-			x.refuse(400, "W3002", "http_request_error", err.Error())
+			x.fail(failMalformed.because(err))
 			return
 		}
 	}
@@ -310,6 +313,9 @@ func (s *h1Client) trailersUp(x *exchange, f []message.Field) {
 		return
 	}
 	if s.chunked {
+		if x.h2down() && h1.CheckTrailers(f) != nil {
+			f = nil
+		}
 		s.c.room()
 		s.c.out = h1.AppendLastChunk(s.c.out, f)
 		s.c.touch()
@@ -345,15 +351,10 @@ func (s *h1Client) release() {
 	s.used = true
 	s.c.setReading(true)
 	s.c.active = s.c.core.now
-	if s.p.core.draining && len(s.p.waiters) == 0 {
-		s.forget()
-		s.c.close()
-		return
-	}
 	if len(s.p.waiters) > 0 {
-		// Not within this call: the parser is still in the old response.
-		s.p.idle = append(s.p.idle, s)
-		s.p.core.serveLater(s.p)
+		s.p.core.serveLater(s.p) // not within this call: the parser is still in the old response
+	} else if s.p.core.draining {
+		s.retire()
 		return
 	}
 	s.p.idle = append(s.p.idle, s)

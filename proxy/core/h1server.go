@@ -1,6 +1,8 @@
 package core
 
 import (
+	"time"
+
 	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/proxy/h1"
 	"github.com/weft-mesh/weft/proxy/h2"
@@ -15,57 +17,82 @@ type h1Server struct {
 	x *exchange
 
 	in       []byte // bytes not parsed yet; from the loop's buffers
+	headAt   time.Duration
+	inHead   bool // a head has begun, at headAt, and is not complete
 	parsing  bool
 	paused   bool // the upstream is behind: no more body is parsed
 	raw      bool // after 101
 	reqDone  bool // the current request was parsed to its end
 	headSent bool // of the current response
 	chunked  bool // the current response
+	toClose  bool // the current response ends with the connection
 	closing  bool // the connection ends with the current response
 	v10      bool
 	isHEAD   bool
-	served   int
 	token    []byte // Upgrade token of the current request
 }
 
-// maxPipelined bounds the unparsed bytes behind a request that is under way.
-const maxPipelined = 64 << 10
+const (
+	// maxPipelined bounds the unparsed bytes behind a request that is under way.
+	maxPipelined = 64 << 10
+	// shrinkAfter is the silence after which a connection gives its parser's scratch back.
+	shrinkAfter = 10 * time.Second
+)
 
 // serveH1 makes cn speak HTTP/1; early (may be nil) was read already.
 func serveH1(cn *Conn, d dest, early []byte) {
 	s := &h1Server{c: cn, d: d}
 	s.p.ResetRequest(h1.Limits{})
 	cn.h = s
-	cn.watchIdle(cn.core.limits.IdleTimeout, s.idle)
+	cn.setReading(true)
+	cn.watch.fire = s.watch
+	cn.core.wheel.arm(&cn.watch, cn.core.now+min(cn.core.limits.IdleTimeout, shrinkAfter))
 	if len(early) > 0 {
 		s.received(early)
 	}
-	if cn.eof && !cn.closed {
+	if cn.eof && !cn.closed && cn.h == handler(s) {
 		s.eof()
 	}
 }
 
-// idle ends a connection on which nothing moves. A head that is not complete has its own, shorter
-// limit in slowHead.
-func (s *h1Server) idle() {
-	if s.x == nil {
+// watch is the connection's only timer. It bounds the time for a head, and for silence; it re-arms
+// itself lazily, so that traffic costs no timer work.
+func (s *h1Server) watch() {
+	c := s.c.core
+	if s.c.closed || s.c.closing || s.raw || s.handedOver() {
+		return
+	}
+	next := s.c.active + c.limits.IdleTimeout
+	if s.inHead {
+		next = min(next, s.headAt+c.limits.HeadTimeout)
+	}
+	switch {
+	case c.now < next:
+		if s.x == nil && !s.inHead {
+			s.p.Shrink()
+		}
+		c.wheel.arm(&s.c.watch, next)
+	case s.inHead && s.x == nil:
+		c.shard.Refused("W3010")
 		s.c.close()
-		return
+	case s.x == nil:
+		s.c.close()
+	default: // nothing moves: not the request, not the response
+		s.closing = true
+		s.x.expire()
 	}
-	if s.raw {
-		return
-	}
-	s.closed(nil)
-	s.c.abort()
 }
 
 func (s *h1Server) connected() {}
 
 func (s *h1Server) received(p []byte) {
+	if s.c.closing {
+		return
+	}
 	if s.raw {
-		s.x.reqData(p, false)
-		if s.x != nil && s.x.owedDown > 0 {
-			s.c.setReading(false)
+		if s.x != nil {
+			s.x.reqData(p, false)
+			s.pauseIfBehind()
 		}
 		return
 	}
@@ -75,36 +102,50 @@ func (s *h1Server) received(p []byte) {
 		return
 	}
 	n := s.run(p)
-	if n < len(p) && !s.c.closed && !s.handedOver() {
+	if n < len(p) && !s.c.closed && !s.handedOver() && !s.raw {
 		s.in = append(s.c.core.bufs.get(), p[n:]...)
-		s.limitInput()
+	}
+	s.limitInput()
+}
+
+// pauseIfBehind stops reading a tunnel whose other end is behind.
+func (s *h1Server) pauseIfBehind() {
+	if x := s.x; x != nil && x.owedDown > 0 {
+		s.c.setReading(false)
 	}
 }
 
-// handedOver: the connection has another handler now (CONNECT).
+// handedOver: the connection has another handler now (CONNECT, lingering).
 func (s *h1Server) handedOver() bool { return s.c.h != handler(s) }
 
 // parse works on the kept bytes.
 func (s *h1Server) parse() {
-	if s.parsing || len(s.in) == 0 {
+	if s.parsing || s.raw || len(s.in) == 0 {
 		return
 	}
 	n := s.run(s.in)
 	if s.handedOver() || s.c.closed {
+		s.dropInput()
 		return
 	}
 	if n == len(s.in) {
-		s.c.core.bufs.put(s.in)
-		s.in = nil
+		s.dropInput()
 	} else if n > 0 {
 		s.in = s.in[:copy(s.in, s.in[n:])]
 	}
 	s.limitInput()
 }
 
+func (s *h1Server) dropInput() {
+	if s.in != nil {
+		s.c.core.bufs.put(s.in)
+		s.in = nil
+	}
+}
+
 // limitInput stops reading while enough bytes wait.
 func (s *h1Server) limitInput() {
-	if !s.raw {
+	if !s.raw && !s.handedOver() {
 		s.c.setReading(!s.paused && len(s.in) < maxPipelined)
 	}
 }
@@ -112,8 +153,13 @@ func (s *h1Server) limitInput() {
 // run parses p as far as it may and returns how much it took.
 func (s *h1Server) run(p []byte) (taken int) {
 	s.parsing = true
-	defer func() { s.parsing = false }()
-	for !s.c.closed && !s.c.closing && !s.paused && !s.raw {
+	taken = s.feed(p)
+	s.parsing = false
+	return taken
+}
+
+func (s *h1Server) feed(p []byte) (taken int) {
+	for !s.c.closed && !s.c.closing && !s.paused && !s.raw && !s.handedOver() {
 		if s.x != nil && s.reqDone { // the next request waits for this one's response
 			return taken
 		}
@@ -128,16 +174,16 @@ func (s *h1Server) run(p []byte) (taken int) {
 			if s.x == nil && taken < len(p) {
 				s.watchHead()
 			}
+			if s.c.eof {
+				s.truncated()
+			}
 			return taken
 		case h1.Head:
-			if s.c.core.draining {
-				s.closing = true
-			}
+			s.inHead = false
+			s.closing = s.closing || s.c.core.draining
 			s.head()
-			if s.handedOver() {
-				// CONNECT: what follows belongs to the tunnel
-				rest := p[taken:]
-				if len(rest) > 0 {
+			if s.handedOver() { // CONNECT: what follows belongs to the tunnel
+				if rest := p[taken:]; len(rest) > 0 {
 					s.c.h.received(rest)
 				}
 				return len(p)
@@ -145,7 +191,7 @@ func (s *h1Server) run(p []byte) (taken int) {
 		case h1.Data:
 			if x := s.x; x != nil {
 				x.reqData(s.p.Data, false)
-				if s.x != nil && s.x.owedDown > 0 {
+				if s.x != nil && x.owedDown > 0 {
 					s.paused = true
 				}
 			}
@@ -156,15 +202,23 @@ func (s *h1Server) run(p []byte) (taken int) {
 	return taken
 }
 
+// truncated: the client's direction ended within a request, or between two.
+func (s *h1Server) truncated() {
+	if x := s.x; x != nil {
+		s.x = nil
+		x.downGone()
+	}
+	s.c.close()
+}
+
 // head starts an exchange.
 func (s *h1Server) head() {
 	c := s.c.core
 	r := &s.p.Request
 	s.v10 = s.p.Version10
 	s.isHEAD = string(r.Method) == "HEAD"
-	s.reqDone, s.headSent, s.chunked = false, false, false
+	s.reqDone, s.headSent, s.chunked, s.toClose = false, false, false, false
 	s.closing = s.closing || !s.p.KeepAlive
-	s.served++
 	if s.d.any && string(r.Method) == "CONNECT" {
 		s.connect(r)
 		return
@@ -199,6 +253,7 @@ func (s *h1Server) connect(r *message.Request) {
 	s.c.out = append(s.c.out, "HTTP/1.1 200 Connection established\r\n\r\n"...)
 	s.c.touch()
 	s.c.core.wheel.disarm(&s.c.watch)
+	s.c.setReading(true)
 	sniff(s.c, d)
 }
 
@@ -226,10 +281,10 @@ func (s *h1Server) requestEnd() {
 // malformed answers what cannot be understood. It is never forwarded.
 func (s *h1Server) malformed(err error) {
 	c := s.c.core
-	status, code, reason := 400, "W3002", err.Error()
+	status, code, reason := 400, failMalformed.code, err.Error()
 	if e, ok := err.(*h1.Error); ok {
 		status = e.Status
-		reason = e.Reason
+		reason = e.Code + ": " + e.Reason
 	}
 	if x := s.x; x != nil { // in the middle of a body
 		s.closing = true
@@ -253,44 +308,28 @@ func (s *h1Server) malformed(err error) {
 
 // watchHead bounds the time for a head that has begun.
 func (s *h1Server) watchHead() {
+	if s.inHead {
+		return
+	}
 	c := s.c.core
-	start := c.now
-	limit := c.limits.HeadTimeout
-	if s.c.watch.armed() && s.c.watch.at*int64(tick) <= int64(start+limit) {
-		return // already bounded this closely
+	s.inHead, s.headAt = true, c.now
+	if at := c.now + c.limits.HeadTimeout; !s.c.watch.armed() || time.Duration(s.c.watch.at)*tick > at {
+		c.wheel.arm(&s.c.watch, at)
 	}
-	served := s.served
-	s.c.watch.fire = func() {
-		switch {
-		case s.c.closed || s.handedOver():
-		case s.x == nil && served == s.served:
-			c.shard.Refused("W3010")
-			s.c.close()
-		default:
-			s.c.watchIdle(c.limits.IdleTimeout, s.idle)
-		}
-	}
-	c.wheel.arm(&s.c.watch, start+limit)
 }
 
-// eof: no more requests. A response that is under way is still delivered; a request that is not
-// complete is given up.
+// eof: no more bytes. What was received wholly is still answered; a request that is not complete
+// is given up.
 func (s *h1Server) eof() {
-	if s.raw {
-		s.x.reqData(nil, true)
-		return
-	}
-	if s.x == nil && len(s.in) == 0 {
-		s.c.close()
-		return
-	}
-	s.closing = true
-	if s.x == nil || !s.reqDone {
-		if x := s.x; x != nil {
-			s.x = nil
-			x.downGone()
+	switch {
+	case s.raw:
+		if s.x != nil {
+			s.x.reqData(nil, true)
 		}
-		s.c.close()
+	case len(s.in) > 0:
+		s.parse() // finds out, now or when the response under way is complete
+	case s.x == nil || !s.reqDone:
+		s.truncated()
 	}
 }
 
@@ -312,10 +351,7 @@ func (s *h1Server) closed(error) {
 		s.x = nil
 		x.downGone()
 	}
-	if s.in != nil {
-		s.c.core.bufs.put(s.in)
-		s.in = nil
-	}
+	s.dropInput()
 }
 
 func (s *h1Server) drain() {
@@ -330,7 +366,7 @@ func (s *h1Server) busy() bool { return s.x != nil || len(s.in) > 0 }
 // The downstream side.
 
 func (s *h1Server) respond(x *exchange, r *message.Response, end bool) {
-	if s.c.closed {
+	if s.c.closed || s.handedOver() {
 		return
 	}
 	s.c.room()
@@ -350,22 +386,22 @@ func (s *h1Server) respond(x *exchange, r *message.Response, end bool) {
 		up.Status = 101
 		s.c.out = h1.AppendResponse(s.c.out, &up, h1.ResponseOptions{Upgrade: s.token})
 		s.c.touch()
-		if s.in != nil { // bytes that waited for the 101
-			in := s.in
+		s.c.setReading(true)
+		if in := s.in; in != nil { // bytes that waited for the 101
 			s.in = nil
 			x.reqData(in, false)
+			s.pauseIfBehind()
 			s.c.core.bufs.put(in)
 		}
-		if s.c.eof && s.x != nil {
+		if s.c.eof {
 			x.reqData(nil, true)
 		}
 		return
 	}
 	noBody := end || s.isHEAD || r.Status == 204 || r.Status == 304
 	s.chunked = !noBody && r.ContentLength < 0 && !s.v10
-	if !noBody && r.ContentLength < 0 && s.v10 {
-		s.closing = true
-	}
+	s.toClose = !noBody && r.ContentLength < 0 && s.v10
+	s.closing = s.closing || s.toClose
 	// A response that overtakes its request leaves bytes that could be taken for the next one.
 	if !x.reqDone {
 		s.closing = true
@@ -380,8 +416,8 @@ func (s *h1Server) respond(x *exchange, r *message.Response, end bool) {
 	s.c.touch()
 }
 
-func (s *h1Server) sendDown(x *exchange, p []byte, end bool) int {
-	if s.c.closed {
+func (s *h1Server) sendDown(_ *exchange, p []byte, end bool) int {
+	if s.c.closed || s.handedOver() {
 		return 0
 	}
 	s.c.room()
@@ -410,8 +446,8 @@ func (s *h1Server) sendDown(x *exchange, p []byte, end bool) int {
 	return n
 }
 
-func (s *h1Server) trailersDown(x *exchange, f []message.Field) {
-	if s.c.closed {
+func (s *h1Server) trailersDown(_ *exchange, f []message.Field) {
+	if s.c.closed || s.handedOver() {
 		return
 	}
 	if s.chunked {
@@ -421,11 +457,16 @@ func (s *h1Server) trailersDown(x *exchange, f []message.Field) {
 	}
 }
 
-// resetDown: the response cannot be completed; only the end of the connection can say so.
+// resetDown: the response cannot be completed; only the end of the connection can say so. Where
+// its framing shows that something is missing, what there is of it is delivered first.
 func (s *h1Server) resetDown(*exchange, h2.ErrCode) {
 	s.closing = true
 	s.x = nil
-	s.c.abort()
+	if s.raw || s.toClose || s.isHEAD {
+		s.c.abort()
+	} else {
+		s.c.close()
+	}
 }
 
 func (s *h1Server) creditDown(*exchange, int) {
@@ -448,19 +489,17 @@ func (s *h1Server) creditDown(*exchange, int) {
 func (s *h1Server) endDown(*exchange) {
 	s.x = nil
 	s.paused = false
-	if s.c.closed {
+	if s.c.closed || s.c.closing || s.handedOver() {
 		return
 	}
-	if s.raw || s.closing || !s.reqDone && s.headSent {
+	if s.raw || s.closing || !s.reqDone {
 		s.finishConn()
 		return
 	}
-	if s.reqDone {
-		s.p.Next()
-		s.reqDone = false
-	}
+	s.p.Next()
+	s.reqDone = false
 	s.c.active = s.c.core.now
-	if s.c.eof && len(s.in) == 0 {
+	if s.c.eof && !s.parsing && len(s.in) == 0 {
 		s.c.close()
 		return
 	}
@@ -478,6 +517,9 @@ func (s *h1Server) finishConn() {
 		s.c.close()
 		return
 	}
+	if !s.parsing {
+		s.dropInput()
+	}
 	s.c.h = &lingering{s.c}
 	s.c.setReading(true)
 	s.c.closeWrite()
@@ -494,4 +536,4 @@ func (l *lingering) eof()            { l.c.close() }
 func (l *lingering) drained()        {}
 func (l *lingering) closed(error)    {}
 func (l *lingering) drain()          {}
-func (l *lingering) busy() bool      { return false }
+func (l *lingering) busy() bool      { return true }

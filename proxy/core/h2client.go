@@ -2,10 +2,11 @@ package core
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
+	"strings"
 	"time"
 
+	"github.com/weft-mesh/weft/codes"
 	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/proxy/h2"
 )
@@ -24,6 +25,7 @@ type h2Client struct {
 	heard   time.Duration
 	pinged  time.Duration // when an unanswered ping was sent; 0: none
 	ending  bool          // no new streams
+	refused bool          // the peer did not take us for who we say we are
 }
 
 func (s *h2Client) usable() bool {
@@ -41,15 +43,21 @@ func (s *h2Client) connected() {
 	s.h.Start()
 	s.c.touch()
 	s.heard = c.now
-	s.c.watchIdle(pingTimeout, s.tick)
+	s.c.watch.fire = s.tick
+	c.wheel.arm(&s.c.watch, c.now+pingTimeout)
 	p.shared = append(p.shared, s)
 	p.serve(s)
 }
 
-// tick looks after a connection on which nothing moved for a while: ends an unused one, asks a
-// silent peer for a sign of life while streams wait for it.
+// tick looks after the connection every few seconds: ends an unused one, asks a silent peer for a
+// sign of life while streams wait for it. Silence is what is not heard: what we send ourselves into
+// a dead connection proves nothing.
 func (s *h2Client) tick() {
 	c := s.c.core
+	if s.c.closed || s.c.closing {
+		return
+	}
+	c.wheel.arm(&s.c.watch, c.now+pingTimeout)
 	switch {
 	case s.h.Streams() == 0:
 		if c.now-s.heard >= s.p.idleFor() || s.ending {
@@ -80,12 +88,16 @@ func (s *h2Client) end() {
 // retireWhenIdle lets streams end and opens no new ones.
 func (s *h2Client) retireWhenIdle() {
 	s.ending = true
-	if s.h != nil && s.h.Streams() == 0 {
+	s.p.removeShared(s) // or it would count against what the pool may have
+	if s.h.Streams() == 0 {
 		s.end()
 	}
 }
 
 func (s *h2Client) received(p []byte) {
+	if s.c.closing {
+		return
+	}
 	s.heard, s.pinged = s.c.core.now, 0
 	s.c.room()
 	s.h.SetNow(s.c.core.wallclock())
@@ -93,6 +105,7 @@ func (s *h2Client) received(p []byte) {
 	s.c.touch()
 	if err != nil {
 		s.c.core.log.Warn("upstream broke HTTP/2", "code", "W3307", "to", s.p.where(), "err", err)
+		s.ending = true
 		s.h.Closed(err)
 		s.p.removeShared(s)
 		s.c.close()
@@ -121,37 +134,55 @@ func (s *h2Client) eof() {
 	s.c.close()
 }
 
-func (s *h2Client) drained() { s.blocked = wakeBlocked(s.blocked, (*exchange).upWritable) }
+func (s *h2Client) drained() {
+	wakeBlocked(&s.blocked, (*exchange).upWritable)
+	s.afterStream()
+}
+
+// streamGone looks at the end of the batch what the end of a stream makes possible.
+func (s *h2Client) streamGone() {
+	if s.ending || len(s.p.waiters) > 0 {
+		s.c.resumeLater()
+	}
+}
 
 func (s *h2Client) closed(err error) {
 	if s.h == nil {
 		s.p.dialFailed(err)
 		return
 	}
+	if s.ending && s.h.Streams() == 0 {
+		return // it was of no use any more
+	}
 	s.ending = true
+	// A peer that refuses our certificate says so only after our side of the handshake is done
+	// (RFC 8446 section 4.4.2): it has processed nothing.
+	s.refused = s.p.link() && isTLS(err)
+	if s.refused {
+		s.p.core.whyNot(&s.p.dial, err)
+	} else if err != nil && s.h.Streams() > 0 {
+		s.c.core.log.Warn("connection lost", "code", failBroken.code, "to", s.p.where(), "peer", s.p.key.peer, "err", err)
+	}
 	s.h.Closed(err)
 	s.p.removeShared(s)
 }
 
 func (s *h2Client) drain() {
-	s.ending = s.ending || s.h != nil && s.h.Streams() == 0
-	if s.ending && s.h != nil && s.h.Streams() == 0 {
+	if s.h != nil && s.h.Streams() == 0 {
 		s.end()
 	}
 }
 
 func (s *h2Client) busy() bool { return s.h != nil && s.h.Streams() > 0 }
 
-// isTLS reports whether a dial failed because of a certificate.
+// isTLS reports whether an error of a link is about identities: ours, the peer's, or TLS itself.
 func isTLS(err error) bool {
 	var (
 		alert tls.AlertError
 		verif *tls.CertificateVerificationError
-		auth  x509.UnknownAuthorityError
-		inval x509.CertificateInvalidError
-		coded interface{ TLSFailure() bool }
+		coded *codes.Error
 	)
-	return errors.As(err, &alert) || errors.As(err, &verif) || errors.As(err, &auth) || errors.As(err, &inval) || errors.As(err, &coded)
+	return errors.As(err, &alert) || errors.As(err, &verif) || errors.As(err, &coded) && strings.HasPrefix(coded.Code, "W21")
 }
 
 // The upstream side.
@@ -202,7 +233,7 @@ func (s *h2Client) sendUp(x *exchange, p []byte, end bool) int {
 	pending := x.us.Send(p, end)
 	s.c.touch()
 	if b := s.c.backlog(); b > highWater {
-		s.blocked = append(s.blocked, x)
+		s.blocked = addBlocked(s.blocked, x)
 		s.c.awaitDrain()
 		pending += b
 	}
@@ -227,6 +258,7 @@ func (s *h2Client) resetUp(x *exchange, code h2.ErrCode) {
 			s.c.touch()
 		}
 		st.Release()
+		s.streamGone()
 	}
 }
 
@@ -245,12 +277,14 @@ func (s *h2Client) endUp(x *exchange) {
 		return
 	}
 	x.us = nil
+	if s.c.closed {
+		st.Release()
+		return
+	}
 	s.c.room()
 	st.Release() // if the request is not complete, the rest of it is not wanted
 	s.c.touch()
-	if s.ending {
-		s.c.resumeLater()
-	}
+	s.streamGone()
 }
 
 // The events of the codec.
@@ -263,6 +297,9 @@ func (s *h2Client) OnResponse(st *h2.Stream, r *message.Response, end bool) {
 	x, _ := st.User.(*exchange)
 	if x == nil {
 		return
+	}
+	if !s.p.link() {
+		r.Fields = stripOurs(r.Fields) // an application cannot speak for a proxy
 	}
 	if x.upgrade && r.Status == 200 { // extended CONNECT was accepted
 		up := *r
@@ -288,6 +325,9 @@ func (s *h2Client) OnData(st *h2.Stream, p []byte, end bool) {
 // OnTrailers implements h2.Handler.
 func (s *h2Client) OnTrailers(st *h2.Stream, f []message.Field) {
 	if x, _ := st.User.(*exchange); x != nil {
+		if !s.p.link() {
+			f = stripOurs(f)
+		}
 		x.respTrailers(f)
 	}
 }
@@ -301,12 +341,15 @@ func (s *h2Client) OnReset(st *h2.Stream, code h2.ErrCode) {
 	x.us = nil
 	st.Release()
 	dropBlocked(s.blocked, x)
-	why := goneBroken
-	if code == h2.RefusedStream {
-		why = goneUnprocessed
-	}
 	x.resetCode = code
-	x.upGone(why, failBroken)
+	switch {
+	case s.refused:
+		x.upGone(goneConnect, failTLS)
+	case code == h2.RefusedStream:
+		x.upGone(goneUnprocessed, failBroken)
+	default:
+		x.upGone(goneBroken, failBroken)
+	}
 }
 
 // OnWritable implements h2.Handler.

@@ -14,6 +14,7 @@ type h2Server struct {
 	link    bool
 	h       *h2.Conn
 	blocked []*exchange // told to wait for the connection's backlog
+	pings   uint64      // answered when the draining began
 }
 
 // serveH2 makes cn speak HTTP/2 as a server.
@@ -38,11 +39,17 @@ func serveH2(cn *Conn, link bool, d dest) {
 // idle ends a connection of an application without streams; with streams, waiting is theirs.
 func (s *h2Server) idle() {
 	if s.h.Streams() == 0 {
-		s.h.GoAway(h2.NoError)
-		s.h.FinishGoAway()
-		s.c.touch()
-		s.c.close()
+		s.finish()
 	}
+}
+
+// finish says goodbye and closes.
+func (s *h2Server) finish() {
+	s.c.room()
+	s.h.GoAway(h2.NoError)
+	s.h.FinishGoAway()
+	s.c.touch()
+	s.c.close()
 }
 
 // wallclock is the core's time as a time.Time, for the rate limits of the h2 package. Its origin
@@ -52,12 +59,16 @@ func (c *Core) wallclock() time.Time { return time.Unix(1, 0).Add(c.now) }
 func (s *h2Server) connected() {}
 
 func (s *h2Server) received(p []byte) {
+	if s.c.closing {
+		return
+	}
 	s.c.room()
 	s.h.SetNow(s.c.core.wallclock())
 	err := s.h.Feed(p)
 	s.c.touch()
 	if err != nil {
 		s.c.core.shard.Refused("W3005")
+		s.c.core.log.Warn("peer broke HTTP/2", "code", "W3005", "from", s.c.remote, "err", err)
 		s.h.Closed(err)
 		s.c.close()
 		return
@@ -65,13 +76,24 @@ func (s *h2Server) received(p []byte) {
 	s.afterBatch()
 }
 
-// afterBatch closes a draining connection whose last stream ended.
+// goAwayGrace bounds the wait for a peer to have seen our GOAWAY.
+const goAwayGrace = time.Second
+
+// afterBatch closes a draining connection whose last stream ended, once the peer has seen that it
+// is to open no more: the answer to a PING behind the GOAWAY proves that (RFC 9113 section 6.8).
+// Closing earlier would lose the requests that are on their way.
 func (s *h2Server) afterBatch() {
-	if s.c.core.draining && s.h.Streams() == 0 && !s.c.closed {
+	if s.c.core.draining && !s.c.closed && !s.c.closing && s.h.Streams() == 0 && s.seen() {
 		s.h.FinishGoAway()
 		s.c.touch()
 		s.c.close()
 	}
+}
+
+// seen reports whether the peer knows that we are draining, or has had its time to.
+func (s *h2Server) seen() bool {
+	_, n := s.h.LastPong()
+	return n > s.pings || s.c.core.now-s.c.core.drainedAt >= goAwayGrace
 }
 
 // eof: an HTTP/2 peer that ends its direction has nothing more to say, not even window updates.
@@ -81,20 +103,42 @@ func (s *h2Server) eof() {
 }
 
 func (s *h2Server) drained() {
-	s.blocked = wakeBlocked(s.blocked, (*exchange).downWritable)
+	wakeBlocked(&s.blocked, (*exchange).downWritable)
+	s.afterBatch()
 }
 
-// wakeBlocked calls each waiting exchange once and returns the emptied list.
-func wakeBlocked(list []*exchange, wake func(*exchange)) []*exchange {
-	n := len(list)
-	for i := 0; i < n; i++ {
-		x := list[i]
+// addBlocked lists an exchange that has to wait, once; gaps are filled, so that the list stays as
+// short as what waits.
+func addBlocked(list []*exchange, x *exchange) []*exchange {
+	gap := -1
+	for i := range list {
+		switch list[i] {
+		case x:
+			return list
+		case nil:
+			gap = i
+		}
+	}
+	if gap >= 0 {
+		list[gap] = x
+		return list
+	}
+	return append(list, x)
+}
+
+// wakeBlocked calls each waiting exchange once and empties the list. What is added meanwhile stays.
+func wakeBlocked(list *[]*exchange, wake func(*exchange)) {
+	now := *list
+	*list = nil
+	for i, x := range now {
+		now[i] = nil
 		if x != nil {
 			wake(x)
 		}
 	}
-	rest := copy(list, list[n:])
-	return list[:rest]
+	if *list == nil {
+		*list = now[:0]
+	}
 }
 
 // dropBlocked forgets a finished exchange.
@@ -109,13 +153,16 @@ func dropBlocked(list []*exchange, x *exchange) {
 func (s *h2Server) closed(err error) { s.h.Closed(err) }
 
 func (s *h2Server) drain() {
+	_, s.pings = s.h.LastPong()
 	s.c.room()
 	s.h.GoAway(h2.NoError)
+	s.h.Ping([8]byte{'d', 'r', 'a', 'i', 'n'})
 	s.c.touch()
-	s.afterBatch()
+	s.c.watch.fire = func() { s.c.resumeLater() } // a peer that does not answer
+	s.c.core.wheel.arm(&s.c.watch, s.c.core.now+goAwayGrace)
 }
 
-func (s *h2Server) busy() bool { return s.h.Streams() > 0 }
+func (s *h2Server) busy() bool { return s.h.Streams() > 0 || s.c.core.draining && !s.seen() }
 
 // The events of the codec.
 
@@ -132,7 +179,7 @@ func (s *h2Server) OnRequest(st *h2.Stream, r *message.Request, end bool) {
 	x.reqDone, x.heldEnd = end, end
 	x.h2app = true
 	if s.link {
-		x.peer = s.c.peer
+		x.peer, x.peerText = s.c.peer, s.c.peerText
 		x.startInbound(r)
 		return
 	}
@@ -209,7 +256,7 @@ func (s *h2Server) sendDown(x *exchange, p []byte, end bool) int {
 	pending := x.ds.Send(p, end)
 	s.c.touch()
 	if b := s.c.backlog(); b > highWater {
-		s.blocked = append(s.blocked, x)
+		s.blocked = addBlocked(s.blocked, x)
 		s.c.awaitDrain()
 		pending += b
 	}
@@ -246,29 +293,18 @@ func (s *h2Server) creditDown(x *exchange, n int) {
 func (s *h2Server) endDown(x *exchange) {
 	dropBlocked(s.blocked, x)
 	st := x.ds
-	if st == nil || s.c.closed {
+	if st == nil {
 		return
 	}
 	x.ds = nil
+	if s.c.closed {
+		st.Release()
+		return
+	}
 	s.c.room()
 	st.Release() // answered before the request was complete: asks the peer to stop (RFC 9113 section 8.1)
 	s.c.touch()
 	if s.c.core.draining {
-		s.c.resumeDrain()
-	}
-}
-
-// resumeDrain looks at the end of the batch whether a draining connection is done.
-func (cn *Conn) resumeDrain() {
-	if s, ok := cn.h.(*h2Server); ok && s.h.Streams() <= 1 {
-		w := &cn.core.wheel
-		if !cn.watch.armed() || cn.watch.at > w.cur+1 {
-			cn.watch.fire = func() {
-				if !cn.closed {
-					s.afterBatch()
-				}
-			}
-			w.arm(&cn.watch, cn.core.now)
-		}
+		s.c.resumeLater()
 	}
 }

@@ -68,4 +68,5 @@ type Accept struct {
 	Remote   netip.AddrPort
 	OrigDst  netip.AddrPort // ListenTransparent
 	Peer     string         // ListenLink: the verified SPIFFE ID
+	Driver   any            // becomes Conn.Driver
 }

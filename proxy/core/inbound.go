@@ -36,19 +36,22 @@ func (x *exchange) startInbound(r *message.Request) {
 		x.dialRaw(Dial{Addr: app.Addr, Timeout: c.limits.ConnectTimeout})
 		return
 	}
-	r.Fields = append(stripOurs(r.Fields), message.Field{Name: []byte(fieldClient), Value: []byte(x.peer)})
-	if x.upgrade {
+	r.Fields = append(stripOurs(r.Fields), message.Field{Name: nameClient, Value: x.peerText})
+	switch {
+	case x.upgrade: // towards the application it is HTTP/1.1's kind again
 		r.Method = methodGet
 		x.h2app = false
-	}
-	if app.Protocol == model.ProtocolGRPC || app.Protocol == model.ProtocolHTTP2 {
+	case app.Protocol == model.ProtocolGRPC || app.Protocol == model.ProtocolHTTP2:
 		x.h2app = true
 	}
 	key := poolKey{addr: app.Addr, h2: x.h2app}
 	c.poolFor(key, Dial{Addr: app.Addr, Timeout: c.limits.ConnectTimeout}).take(x, r)
 }
 
-var methodGet = []byte("GET")
+var (
+	methodGet  = []byte("GET")
+	nameClient = []byte(fieldClient)
+)
 
 // appPort finds the application port that a peer asks for. Only declared ones are served, or a
 // peer could reach anything on this host.

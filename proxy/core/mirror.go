@@ -31,6 +31,8 @@ func (c *Core) startMirrors(x *exchange, r *message.Request) {
 		m.grpc, m.h2app, m.isHEAD = x.grpc, x.h2app, x.isHEAD
 		m.dest, m.port = x.dest, x.port
 		m.heldEnd, m.reqDone = x.heldEnd, x.reqDone
+		m.held = append(m.held, x.held...) // what came while the original waited for discovery
+		m.sent, m.owedDown = uint64(len(x.held)), len(x.held)
 		m.d.Backend = b
 		m.park(r, x.heldEnd)
 		m.entry = c.set(b.Set)
@@ -40,14 +42,14 @@ func (c *Core) startMirrors(x *exchange, r *message.Request) {
 	}
 }
 
-// mirrorData copies a piece of the body.
-func (m *exchange) mirrorData(p []byte, end bool) {
-	if m.finished || m.reqDone {
-		return
-	}
-	m.reqData(p, end)
-	if !m.finished && (len(m.held) > maxMirrored || m.owedDown > maxMirrored) {
-		m.downGone()
+// mirrorData gives a piece of the body to the copies. One that is too far behind is given up.
+func (x *exchange) mirrorData(p []byte, end bool) {
+	for i := len(x.mirrors) - 1; i >= 0; i-- { // backwards: one that ends leaves the list
+		m := x.mirrors[i]
+		m.reqData(p, end)
+		if len(m.held) > maxMirrored || m.owedDown > maxMirrored {
+			m.downGone()
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/proxy/balance"
+	"github.com/weft-mesh/weft/proxy/h1"
 	"github.com/weft-mesh/weft/proxy/telemetry"
 )
 
@@ -17,6 +18,12 @@ import (
 // whatever has to wait is copied by park.
 func (x *exchange) startOutbound(r *message.Request) {
 	c := x.core
+	if r == &x.saved {
+		x.owned = false // what follows may make it point into scratch
+	}
+	if len(r.Authority) == 0 {
+		r.Authority = x.dest.authority() // HTTP/1.0 may leave it out
+	}
 	if err := decide.Canonicalize(&c.canon, r); err != nil {
 		x.refuseAmbiguous(err)
 		return
@@ -47,14 +54,14 @@ func (x *exchange) refuseAmbiguous(err error) {
 	x.refuse(status, code, "http_request_error", reason)
 }
 
-// stripOurs removes the fields that only proxies may set (notes on identity spoofing,
-// CVE-2023-27487): everything that begins with "weft-".
+// stripOurs removes the fields that only proxies may set (CVE-2023-27487), in every spelling that
+// an application might take for one.
 func stripOurs(f []message.Field) []message.Field {
 	for i := range f {
-		if isOurs(f[i].Name) {
+		if h1.Reserved(f[i].Name) {
 			out := f[:i]
 			for _, g := range f[i+1:] {
-				if !isOurs(g.Name) {
+				if !h1.Reserved(g.Name) {
 					out = append(out, g)
 				}
 			}
@@ -64,7 +71,25 @@ func stripOurs(f []message.Field) []message.Field {
 	return f
 }
 
-func isOurs(name []byte) bool { return len(name) > 5 && name[0] == 'w' && string(name[:5]) == "weft-" }
+// authority is what to call a destination whose client did not say.
+func (d *dest) authority() []byte {
+	switch {
+	case d.service.Name != "":
+		return []byte(d.service.Name + "." + d.service.Namespace)
+	case d.host != "":
+		return []byte(d.host)
+	case d.addr.IsValid():
+		return []byte(d.addr.String())
+	}
+	return nil
+}
+
+// outsideName reports whether a host that reads like name.namespace, and is no service, may be a
+// name outside the mesh ("example.com").
+func outsideName(host []byte) bool {
+	return bytes.IndexByte(host, '.') > 0 &&
+		!bytes.HasSuffix(host, []byte(".svc.cluster.local")) && !bytes.HasSuffix(host, []byte(".weft.localhost"))
+}
 
 type destState uint8
 
@@ -109,8 +134,8 @@ func (x *exchange) destination() (*decide.Service, uint16, destState) {
 		return nil, 0, destUnknown
 	case decide.Absent:
 		x.dest.service = name
-		if bytes.IndexByte(c.canon.Host, '.') > 0 && !bytes.HasSuffix(c.canon.Host, []byte(".svc.cluster.local")) {
-			return nil, x.dest.port, destOutside // "example.com" reads like name.namespace, but is not ours
+		if outsideName(c.canon.Host) {
+			return nil, x.dest.port, destOutside
 		}
 		return nil, 0, destAbsent
 	}
@@ -137,7 +162,7 @@ func (c *Core) connectDest(r *message.Request) (dest, *failure) {
 	svc, ns, ok := decide.ServiceName(c.canon.Host, c.self.Name.Namespace)
 	if ok {
 		n := model.Name{Namespace: ns, Name: svc}
-		if s, known := c.table.Service(n); s != nil || !known || bytes.IndexByte(c.canon.Host, '.') < 0 {
+		if s, known := c.table.Service(n); s != nil || !known || !outsideName(c.canon.Host) {
 			d.service = n
 			d.host = string(c.canon.Host)
 			return d, nil
@@ -161,10 +186,18 @@ func (c *Core) connectDest(r *message.Request) (dest, *failure) {
 // awaitDiscovery parks a request until its destination is known: the only time that a request
 // waits for the control plane.
 func (x *exchange) awaitDiscovery(r *message.Request) {
-	c := x.core
 	x.park(r, x.heldEnd)
+	x.await()
+}
+
+// await waits for the answer about x.dest.service.
+func (x *exchange) await() {
+	c := x.core
+	if !c.waitFor(x.dest.service, x) {
+		x.fail(failOverload)
+		return
+	}
 	x.waitSvc = x.dest.service
-	c.waitFor(x.dest.service, x)
 	c.wheel.arm(&x.deadline, c.now+c.limits.DiscoveryTimeout)
 }
 
@@ -176,7 +209,7 @@ func (x *exchange) wake() {
 	x.waitSvc = model.Name{}
 	x.core.wheel.disarm(&x.deadline)
 	if x.connect && !x.inbound {
-		x.startTunnel(x.saved.Authority)
+		x.startTunnel(x.sni)
 		return
 	}
 	x.startOutbound(&x.saved)
@@ -262,13 +295,11 @@ func (x *exchange) startTunnel(sni []byte) {
 	svc, known := c.table.Service(x.dest.service)
 	switch {
 	case !known:
-		x.saved.Authority = append([]byte(nil), sni...)
-		x.waitSvc = x.dest.service
-		c.waitFor(x.dest.service, x)
-		c.wheel.arm(&x.deadline, c.now+c.limits.DiscoveryTimeout)
+		x.sni = append(x.sni[:0], sni...)
+		x.await()
 		return
 	case svc == nil:
-		if x.dest.addr.IsValid() || bytes.IndexByte([]byte(x.dest.host), '.') > 0 {
+		if x.dest.addr.IsValid() || outsideName([]byte(x.dest.host)) {
 			x.passThroughTunnel()
 			return
 		}
@@ -291,7 +322,7 @@ func (x *exchange) startTunnel(sni []byte) {
 	}
 	x.entry = c.set(x.d.Backend.Set)
 	x.saved = message.Request{Method: methodConnect, ContentLength: -1}
-	x.kept = true
+	x.kept, x.owned = true, true
 	x.pick(&x.saved)
 }
 
@@ -332,8 +363,8 @@ func (x *exchange) dialRaw(d Dial) {
 	c := x.core
 	cn := c.newConn(d.Addr)
 	cn.connecting = true
-	cn.h = &raw{c: cn, x: x, asUp: true}
-	x.up = cn.h.(*raw)
+	r := &raw{c: cn, x: x, asUp: true, dial: d}
+	cn.h, x.up = r, r
 	c.host.Dial(cn, d)
 }
 

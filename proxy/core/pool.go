@@ -1,7 +1,9 @@
 package core
 
 import (
+	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/weft-mesh/weft/message"
@@ -88,6 +90,9 @@ func (p *pool) take(x *exchange, r *message.Request) {
 	if p.key.h2 {
 		for _, cl := range p.shared {
 			if cl.usable() {
+				if x.heldEnd && len(x.held) == 0 { // the peer may refuse it, having begun to drain
+					x.park(r, false)
+				}
 				x.attach(cl, r)
 				return
 			}
@@ -101,12 +106,12 @@ func (p *pool) take(x *exchange, r *message.Request) {
 		x.attach(cl, r)
 		return
 	}
-	x.park(r, false)
 	if len(p.waiters) >= c.limits.MaxParked {
 		x.pool = nil
 		x.fail(failOverload)
 		return
 	}
+	x.park(r, false)
 	p.waiters = append(p.waiters, x)
 	p.dialMore()
 }
@@ -164,14 +169,24 @@ func (p *pool) serve(cl *h2Client) {
 	}
 }
 
+// whyNot is the failure that an error of a dial stands for. It tells the log.
+func (c *Core) whyNot(d *Dial, err error) failure {
+	f := failConnect
+	switch {
+	case errors.Is(err, ErrLoop):
+		f = failLoop
+	case d.Peer != "" && isTLS(err):
+		f = failTLS
+	}
+	c.log.Warn("cannot connect", "code", f.code, "to", d.where(), "peer", d.Peer, "err", err)
+	return f
+}
+
 // dialFailed tells those who waited for the connection.
 func (p *pool) dialFailed(err error) {
 	p.dialing--
-	f := failConnect
-	if isTLS(err) {
-		f = failTLS
-	}
-	p.core.log.Warn("cannot connect", "code", f.code, "to", p.where(), "peer", p.key.peer, "err", err)
+	f := p.core.whyNot(&p.dial, err)
+	defer p.dropIfEmpty()
 	if p.key.h2 {
 		waiters := p.waiters
 		p.waiters = nil
@@ -191,11 +206,14 @@ func (p *pool) dialFailed(err error) {
 	p.dialMore()
 }
 
-func (p *pool) where() string {
-	if p.dial.Host != "" {
-		return p.dial.Host + ":" + portText(p.dial.Port)
+func (p *pool) where() string { return p.dial.where() }
+
+// where names the destination for people.
+func (d *Dial) where() string {
+	if d.Host != "" {
+		return d.Host + ":" + portText(d.Port)
 	}
-	return p.dial.Addr.String()
+	return d.Addr.String()
 }
 
 // retire lets go of the pool: its last endpoint left. Streams under way end in peace.
@@ -204,7 +222,7 @@ func (p *pool) retire() {
 		return
 	}
 	p.retired = true
-	for _, cl := range append([]*h2Client(nil), p.shared...) {
+	for _, cl := range slices.Clone(p.shared) {
 		cl.retireWhenIdle()
 	}
 }
@@ -247,10 +265,8 @@ func (c *Core) leaveQueues(x *exchange) {
 		x.waitSvc = model.Name{}
 	}
 	if p := x.pool; p != nil && x.up == nil {
-		for i := range p.waiters {
-			if p.waiters[i] == x {
-				p.waiters[i] = nil
-			}
+		if i := slices.Index(p.waiters, x); i >= 0 {
+			p.waiters = slices.Delete(p.waiters, i, i+1)
 		}
 	}
 	x.pool = nil

@@ -12,12 +12,15 @@ type raw struct {
 	c    *Conn
 	x    *exchange
 	asUp bool
+	dial Dial // asUp
+	up   bool // connected
 }
 
 func (r *raw) connected() {
-	if !r.asUp || r.x == nil {
+	if r.x == nil {
 		return
 	}
+	r.up = true
 	r.established()
 }
 
@@ -42,7 +45,7 @@ func (r *raw) established() {
 
 func (r *raw) received(p []byte) {
 	x := r.x
-	if x == nil {
+	if x == nil || r.c.closing {
 		return // a direction that nobody listens to any more
 	}
 	if r.asUp {
@@ -92,18 +95,18 @@ func (r *raw) drained() {
 	}
 }
 
-func (r *raw) closed(error) {
+func (r *raw) closed(err error) {
 	x := r.x
 	if x == nil {
 		return
 	}
 	r.x = nil
-	if r.asUp {
-		if x.tunnel {
-			x.upGone(goneBroken, failBroken)
-		} else {
-			x.upGone(goneConnect, failConnect)
-		}
+	switch {
+	case r.asUp && r.up:
+		x.upGone(goneBroken, failBroken)
+		return
+	case r.asUp:
+		x.upGone(goneConnect, x.core.whyNot(&r.dial, err))
 		return
 	}
 	x.downGone()

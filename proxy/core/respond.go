@@ -1,9 +1,12 @@
 package core
 
 import (
+	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/weft-mesh/weft/message"
+	"github.com/weft-mesh/weft/proxy/h2"
 )
 
 // failure is a response that the proxy makes itself. Every one confesses: a Proxy-Status field
@@ -18,6 +21,7 @@ type failure struct {
 // The failures of the data path. Their pages are in codes/w3.go.
 var (
 	failAmbiguous   = failure{400, "W3001", "http_request_error", "the request is ambiguous"}
+	failMalformed   = failure{400, "W3002", "http_request_error", "the request is not well-formed"}
 	failLoop        = failure{508, "W3004", "proxy_loop_detected", "the destination is this proxy itself"}
 	failUnknown     = failure{502, "W3301", "destination_not_found", "there is no such service in the mesh"}
 	failPort        = failure{502, "W3302", "destination_not_found", "the service has no such port"}
@@ -30,8 +34,13 @@ var (
 	failOverload    = failure{503, "W3309", "connection_limit_reached", "too many requests wait for a connection"}
 	failTLS         = failure{503, "W3310", "tls_certificate_error", "the peer did not prove its identity"}
 	failNotMine     = failure{502, "W3311", "destination_not_found", "the peer asked for an application that this proxy does not serve"}
-	failDraining    = failure{503, "W3312", "destination_unavailable", "the proxy is shutting down"}
 )
+
+// because adds the observed reason.
+func (f failure) because(err error) failure {
+	f.text += ": " + err.Error()
+	return f
+}
 
 // fail answers with f and finishes the exchange.
 func (x *exchange) fail(f failure) { x.refuse(f.status, f.code, f.kind, f.text) }
@@ -39,27 +48,30 @@ func (x *exchange) fail(f failure) { x.refuse(f.status, f.code, f.kind, f.text) 
 // refuse answers with a response of our own. If a head was sent already it resets instead.
 func (x *exchange) refuse(status int, code, kind, text string) {
 	c := x.core
+	if x.finished {
+		return
+	}
 	c.shard.Refused(code)
 	x.failed = x.failed || status >= 500
 	if x.respHead {
-		x.dropUp(0)
-		x.down.resetDown(x, 2)
+		x.dropUp(h2.NoError)
+		x.down.resetDown(x, h2.InternalError)
 		x.finish()
 		return
 	}
-	x.dropUp(8)
+	x.dropUp(h2.Cancel)
 	x.status = status
 	x.respHead = true
 	s := &c.fields
 	s.reset()
-	s.add("proxy-status", `weft; error=`+kind+`; details="`+code+`"`)
+	s.add("proxy-status", `weft; error=`+kind+`; details="`+code+": "+printable(text)+`"`)
 	s.add("weft-code", code)
 	resp := message.Response{Status: status, ContentLength: -1}
 	if x.grpc {
 		resp.Status = 200
 		s.add("content-type", "application/grpc")
 		s.add("grpc-status", strconv.Itoa(grpcStatus(status)))
-		s.add("grpc-message", "weft "+code+": "+text)
+		s.add("grpc-message", percentEncoded("weft "+code+": "+text))
 		resp.Fields = s.list
 		x.down.respond(x, &resp, true)
 		x.endResponse()
@@ -69,16 +81,35 @@ func (x *exchange) refuse(status int, code, kind, text string) {
 	s.add("content-type", "text/plain; charset=utf-8")
 	resp.Fields = s.list
 	resp.ContentLength = int64(len(body))
-	if x.isHEAD {
-		x.down.respond(x, &resp, true)
-	} else {
-		x.down.respond(x, &resp, false)
-		if !x.finished {
-			x.down.sendDown(x, []byte(body), true)
+	x.tunnel = false
+	x.down.respond(x, &resp, x.isHEAD)
+	if !x.isHEAD && !x.finished {
+		x.down.sendDown(x, []byte(body), true)
+	}
+	x.endResponse()
+}
+
+// printable makes text fit for a quoted string of a structured field (RFC 9651 section 3.3.3).
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r > 0x7e || r == '"' || r == '\\' {
+			return '\''
+		}
+		return r
+	}, text)
+}
+
+// percentEncoded is how gRPC wants messages (doc/PROTOCOL-HTTP2.md).
+func percentEncoded(text string) string {
+	var b strings.Builder
+	for i := range len(text) {
+		if c := text[i]; c < 0x20 || c > 0x7e || c == '%' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
 		}
 	}
-	x.tunnel = false
-	x.endResponse()
+	return b.String()
 }
 
 // describe tells what the exchange was about, for the body of a failure.

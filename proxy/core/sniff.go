@@ -31,6 +31,8 @@ type sniffer struct {
 	x      *exchange // the speculative tunnel
 	timer  timer
 	known  bool
+	http   bool          // nothing but HTTP may pass: declared, or rules would be bypassed
+	head   time.Duration // when the first bytes came
 	asked  time.Duration // when the control plane was asked about the address
 	giveUp bool
 }
@@ -49,8 +51,7 @@ func (s *sniffer) begin() {
 	core := s.c.core
 	if s.d.service.Name == "" {
 		if s.d.addr.IsValid() && core.isOwn(s.d.addr) {
-			core.shard.Refused(failLoop.code)
-			s.c.abort()
+			s.refuse(failLoop.code)
 			return
 		}
 		if !s.known && s.awaitAddr() {
@@ -62,11 +63,19 @@ func (s *sniffer) begin() {
 	}
 	svc, known := core.table.Service(s.d.service)
 	if !known {
-		core.waitFor(s.d.service, s)
+		if !core.waitFor(s.d.service, s) {
+			s.refuse(failOverload.code)
+			return
+		}
 		core.wheel.arm(&s.timer, core.now+core.limits.DiscoveryTimeout)
 		return
 	}
 	s.known = true
+	if svc == nil && (s.d.addr.IsValid() || outsideName([]byte(s.d.host))) { // e.g. example.com:443
+		s.d.service = model.Name{}
+		s.decide(model.ProtocolDetect, false)
+		return
+	}
 	if svc == nil {
 		s.decide(model.ProtocolHTTP, false) // the error is told in HTTP if it can be
 		return
@@ -123,6 +132,7 @@ func (s *sniffer) wake() {
 // decide acts on what is known: the declared protocol and the bytes so far.
 func (s *sniffer) decide(declared model.Protocol, mustHTTP bool) {
 	core := s.c.core
+	s.http = mustHTTP || declared != model.ProtocolDetect
 	switch declared {
 	case model.ProtocolTCP:
 		s.tunnel(nil)
@@ -143,7 +153,10 @@ func (s *sniffer) decide(declared model.Protocol, mustHTTP bool) {
 	case v == detect.HTTP2:
 		s.leave()
 		serveH2(s.c, false, s.d)
-		s.hand()
+		s.c.h.received(s.in)
+		if s.c.eof && !s.c.closed {
+			s.c.h.eof()
+		}
 	case v == detect.HTTP1, v != detect.NeedMore && declared != model.ProtocolDetect:
 		s.leave()
 		serveH1(s.c, s.d, s.in)
@@ -155,9 +168,7 @@ func (s *sniffer) decide(declared model.Protocol, mustHTTP bool) {
 		}
 		s.awaitBytes()
 	case v == detect.Opaque && mustHTTP || v == detect.TLS:
-		s.leave()
-		core.shard.Refused("W3003")
-		s.c.abort()
+		s.refuse("W3003")
 	case v == detect.Opaque:
 		s.tunnel(nil)
 	case declared == model.ProtocolDetect && !mustHTTP && len(s.in) == 0 && s.x == nil:
@@ -171,14 +182,31 @@ func (s *sniffer) decide(declared model.Protocol, mustHTTP bool) {
 	}
 }
 
+// awaitBytes bounds the wait for bytes that decide. A client that has said nothing yet may keep its
+// connection in stock for later.
 func (s *sniffer) awaitBytes() {
-	s.c.core.wheel.arm(&s.timer, s.c.core.now+s.c.core.limits.HeadTimeout)
+	core := s.c.core
+	at := core.now + core.limits.IdleTimeout
+	if len(s.in) > 0 {
+		at = s.head + core.limits.HeadTimeout
+	}
+	core.wheel.arm(&s.timer, at)
 }
 
 // leave ends detection: the speculative tunnel, if any, is dropped unseen.
 func (s *sniffer) leave() {
-	s.c.core.wheel.disarm(&s.timer)
+	core := s.c.core
+	core.wheel.disarm(&s.timer)
+	core.wheel.disarm(&s.c.watch)
+	core.leaveWaiting(s.d.service, s)
 	s.dropSpeculation()
+}
+
+// refuse ends a connection that cannot be told why.
+func (s *sniffer) refuse(code string) {
+	s.c.core.shard.Refused(code)
+	s.leave()
+	s.c.abort()
 }
 
 func (s *sniffer) dropSpeculation() {
@@ -189,32 +217,23 @@ func (s *sniffer) dropSpeculation() {
 	}
 }
 
-// hand gives the bytes read so far to the new handler.
-func (s *sniffer) hand() {
-	if len(s.in) > 0 {
-		s.c.h.received(s.in)
-	}
-}
-
 // silent: nothing came for a while.
 func (s *sniffer) silent() {
-	core := s.c.core
 	switch {
 	case s.c.closed:
 	case !s.known && s.asked > 0:
 		s.begin()
 	case !s.known: // the control plane did not answer
-		core.shard.Refused(failDiscovery.code)
-		s.c.abort()
+		s.refuse(failDiscovery.code)
+	case len(s.in) == 0 && s.http:
+		s.leave()
+		s.c.close()
 	case len(s.in) == 0 && s.x == nil:
 		s.speculate()
-	case len(s.in) > 0: // a head that never ends
-		s.leave()
-		if detect.Sniff(s.in) == detect.NeedMore {
-			serveH1(s.c, s.d, s.in)
-		} else {
-			s.c.abort()
-		}
+	case len(s.in) > 0 && s.http: // a head that never ends
+		s.refuse("W3010")
+	case len(s.in) > 0:
+		s.tunnel(nil)
 	}
 }
 
@@ -223,7 +242,7 @@ func (s *sniffer) silent() {
 func (s *sniffer) speculate() {
 	core := s.c.core
 	x := core.newExchange(s)
-	x.dest, x.connect, x.tunnel = s.d, true, false
+	x.dest, x.connect = s.d, true
 	s.x = x
 	s.c.watchIdle(core.limits.IdleTimeout, func() { s.closed(nil); s.c.abort() })
 	x.startTunnel(nil)
@@ -233,6 +252,7 @@ func (s *sniffer) speculate() {
 func (s *sniffer) tunnel(sni []byte) {
 	core := s.c.core
 	core.wheel.disarm(&s.timer)
+	core.wheel.disarm(&s.c.watch) // a tunnel may be silent for as long as it likes
 	r := &raw{c: s.c}
 	s.c.h = r
 	if x := s.x; x != nil { // the speculative one becomes real
@@ -263,6 +283,12 @@ func (s *sniffer) tunnel(sni []byte) {
 func (s *sniffer) connected() {}
 
 func (s *sniffer) received(p []byte) {
+	if s.c.closing {
+		return
+	}
+	if len(s.in) == 0 {
+		s.head = s.c.core.now
+	}
 	s.in = append(s.in, p...)
 	if !s.known {
 		if len(s.in) > detect.MaxSniff {
@@ -313,7 +339,12 @@ func (s *sniffer) sendDown(x *exchange, p []byte, end bool) int {
 	if s.x != x {
 		return 0
 	}
-	if len(p) > 0 && s.d.service.Name != "" {
+	// A server of HTTP that gives up an idle connection, perhaps with a 408, has not spoken first.
+	if len(p) == 0 || len(p) >= 5 && string(p[:5]) == "HTTP/" {
+		s.dropSpeculation()
+		return 0
+	}
+	if s.d.service.Name != "" {
 		core.learnOpaque(s.d.service, s.d.port)
 	}
 	s.tunnel(nil)

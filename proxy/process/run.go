@@ -40,7 +40,7 @@ const (
 // ends it at once. ctx ends it without draining.
 func Run(ctx context.Context, cfg *config.Config, signals <-chan os.Signal, log *slog.Logger) (err error) {
 	tuneMemory()
-	p := &proxy{cfg: cfg, log: log}
+	p := &proxy{cfg: cfg, log: log, driverDone: make(chan struct{})}
 	defer p.closeAll()
 	defer func() {
 		if err != nil {
@@ -66,17 +66,20 @@ type proxy struct {
 	cfg *config.Config
 	log *slog.Logger
 
-	reg    *telemetry.Registry
-	agent  *agent.Agent
-	driver drive.Driver
-	vips   *dns.Table
+	reg        *telemetry.Registry
+	agent      *agent.Agent
+	driver     drive.Driver
+	driverDone chan struct{} // closed when the driver has ended
+	vips       *dns.Table
 
 	listeners []drive.Listener
 	ready     config.Ready
 	closers   []io.Closer
 	metrics   net.Listener
 	state     net.Listener
+	readyFile *os.File // to whoever started us; nil: nobody, or told all
 	readyOnce sync.Once
+	leftOnce  sync.Once
 	serving   bool
 }
 
@@ -172,10 +175,18 @@ func (p *proxy) ownAddrs() []netip.AddrPort {
 // onTable gives a new table to all loops and waits until it is in force there: the control plane
 // is told so afterwards.
 func (p *proxy) onTable(t *decide.Table) {
-	if p.driver == nil {
-		return
+	inForce := make(chan struct{}, p.reg.Shards())
+	p.driver.Post(func(c *core.Core) {
+		c.SetTable(t)
+		inForce <- struct{}{}
+	})
+	for range p.reg.Shards() {
+		select {
+		case <-inForce:
+		case <-p.driverDone: // nobody is left to use it
+			return
+		}
 	}
-	p.driver.Post(func(c *core.Core) { c.SetTable(t) })
 }
 
 // serve runs everything until a signal.
@@ -197,9 +208,8 @@ func (p *proxy) serve(ctx context.Context, signals <-chan os.Signal) error {
 	}
 	drainCtx, drained := context.WithCancel(ctx) // ends the driver when the drain is over
 	defer drained()
-	driverDone := make(chan struct{})
 	start(drainCtx, "data path", func(ctx context.Context) error {
-		defer close(driverDone)
+		defer close(p.driverDone)
 		return p.driver.Run(ctx)
 	})
 	start(ctx, "control", p.agent.Run)
@@ -216,6 +226,7 @@ func (p *proxy) serve(ctx context.Context, signals <-chan os.Signal) error {
 	if err := p.awaitReady(ctx, signals, failed); err != nil {
 		return err
 	}
+	p.ready.Leaves = canLeave
 	p.tellReady(p.ready)
 	p.log.Info("serving", "proxy", p.cfg.Name, "link", p.ready.Link, "outbound", p.ready.Proxy, "metrics", p.ready.Metrics)
 
@@ -227,7 +238,7 @@ func (p *proxy) serve(ctx context.Context, signals <-chan os.Signal) error {
 	case s := <-signals:
 		p.log.Info("draining", "signal", s.String())
 	}
-	return p.drain(ctx, signals, driverDone, drained)
+	return p.drain(ctx, signals, drained)
 }
 
 func (p *proxy) awaitReady(ctx context.Context, signals <-chan os.Signal, failed <-chan error) error {
@@ -257,7 +268,7 @@ func (p *proxy) awaitReady(ctx context.Context, signals <-chan os.Signal, failed
 
 // drain ends in order: tell the control plane, so that peers stop choosing us; finish what is
 // under way; leave. Bounded, and cut short by a second signal.
-func (p *proxy) drain(ctx context.Context, signals <-chan os.Signal, done <-chan struct{}, stop context.CancelFunc) error {
+func (p *proxy) drain(ctx context.Context, signals <-chan os.Signal, stop context.CancelFunc) error {
 	limit := time.Duration(p.cfg.DrainTimeout)
 	if limit <= 0 {
 		limit = defaultDrain
@@ -281,7 +292,7 @@ func (p *proxy) drain(ctx context.Context, signals <-chan os.Signal, done <-chan
 	}
 	p.driver.Drain()
 	select {
-	case <-done:
+	case <-p.driverDone:
 	case <-deadline.C:
 		p.log.Warn("drain timeout: work under way is cut off", "code", "W3023", "after", limit)
 	case <-signals:
@@ -313,11 +324,12 @@ func (p *proxy) tellReady(r config.Ready) {
 			return
 		}
 		f := os.NewFile(uintptr(p.cfg.ReadyFD), "ready")
+		p.readyFile = f
+		p.closers = append(p.closers, f)
 		b, err := json.Marshal(r)
 		if err == nil {
 			f.Write(append(b, '\n')) //nolint:errcheck // the starter went away
 		}
-		f.Close() //nolint:errcheck // as above
 	})
 }
 

@@ -16,17 +16,38 @@ func NewCollector(r *Registry) *Collector {
 	return &Collector{reg: r, last: map[*Series]report.Counts{}}
 }
 
-// Collect calls add for every series on which something happened since the last call.
+// Collect calls add for every key on which something happened since the last call. Series that
+// have the same report.Key, those of two loops or of two ports, are one there: the active ones of
+// a key are those of all.
 func (c *Collector) Collect(add func(report.Series)) {
+	type sum struct {
+		report.Series
+		changed bool
+	}
+	var keys []report.Key // in the order of their making
+	sums := map[report.Key]*sum{}
 	for _, sh := range c.reg.shards {
 		for _, s := range sh.snapshot() {
-			now := s.counts()
-			d := since(c.last[s], now)
-			if d.Zero() && c.last[s].Active == now.Active {
-				continue
-			}
+			before, now := c.last[s], s.counts()
 			c.last[s] = now
-			add(report.Series{Key: s.Key.report(), Counts: d})
+			k := s.Key.report()
+			t := sums[k]
+			if t == nil {
+				t = &sum{Series: report.Series{Key: k}}
+				sums[k] = t
+				keys = append(keys, k)
+			}
+			d := since(before, now)
+			active := t.Active + d.Active
+			t.Add(&d)
+			t.Active = active
+			d.Active -= before.Active
+			t.changed = t.changed || !d.Zero()
+		}
+	}
+	for _, k := range keys {
+		if t := sums[k]; t.changed {
+			add(t.Series)
 		}
 	}
 }
@@ -46,17 +67,17 @@ func (k Key) report() report.Key {
 	return r
 }
 
-// counts reads the totals of a series. The loop may be writing: each number is right by itself.
+// counts reads the totals of a series. The loop may be writing: each number is right by itself
+// and never goes back. What has ended is read before what was opened, so that active is not less
+// than nothing.
 func (s *Series) counts() report.Counts {
 	var c report.Counts
-	closed := s.Closed.Load()
+	c.Success, c.Failure = s.Successes.Load(), s.Failures.Load()
 	c.Opened = s.Opened.Load()
-	c.Active = int64(c.Opened - min(closed, c.Opened))
+	c.Active = int64(c.Opened - min(c.Success+c.Failure, c.Opened))
 	for i := range s.Classes {
 		c.Status[i] = s.Classes[i].Load()
 	}
-	c.Failure = min(s.Failures.Load(), closed)
-	c.Success = closed - c.Failure
 	c.GRPCFailures = s.GRPCFailures.Load()
 	c.BytesOut, c.BytesIn = s.Sent.Load(), s.Received.Load()
 	for i := range s.Latency.buckets {
@@ -74,7 +95,7 @@ func since(before, now report.Counts) report.Counts {
 	for i := range d.Status {
 		d.Status[i] -= before.Status[i]
 	}
-	d.Success -= min(before.Success, d.Success)
+	d.Success -= before.Success
 	d.Failure -= before.Failure
 	d.GRPCFailures -= before.GRPCFailures
 	d.BytesIn -= before.BytesIn

@@ -4,7 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"sort"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,21 +15,20 @@ import (
 // ContentType is that of WritePrometheus's output.
 const ContentType = "text/plain; version=0.0.4; charset=utf-8"
 
-// WritePrometheus writes everything in the Prometheus text format 0.0.4. Counts of the same key
-// on several loops are added up.
+// WritePrometheus writes everything in the Prometheus text format 0.0.4. Counts with the same
+// labels, on several loops or of keys that differ in what labels leave out, are added up: one
+// sample that is there twice would cost the reader the whole page.
 func (r *Registry) WritePrometheus(w io.Writer) error {
-	totals := map[Key]*report.Counts{}
-	var keys []Key
+	totals := map[string]*report.Counts{} // by labels
 	refused := map[string]uint64{}
-	var accepted, conns uint64
+	var accepted, open uint64
 	for _, sh := range r.shards {
 		for _, s := range sh.snapshot() {
-			c := s.counts()
-			t := totals[s.Key]
+			c, l := s.counts(), s.Key.labels()
+			t := totals[l]
 			if t == nil {
 				t = &report.Counts{}
-				totals[s.Key] = t
-				keys = append(keys, s.Key)
+				totals[l] = t
 			}
 			active := t.Active + c.Active
 			t.Add(&c)
@@ -39,22 +39,20 @@ func (r *Registry) WritePrometheus(w io.Writer) error {
 			refused[code] += n.Load()
 		}
 		sh.mu.Unlock()
-		accepted += sh.Accepted.Load()
-		conns += sh.Accepted.Load() - sh.ClosedConns.Load()
+		closed := sh.ClosedConns.Load() // before the accepted ones, so that it is not more
+		n := sh.Accepted.Load()
+		accepted += n
+		open += n - closed
 	}
-	labels := make(map[Key]string, len(keys))
-	for _, k := range keys {
-		labels[k] = k.labels()
-	}
-	sort.Slice(keys, func(i, j int) bool { return labels[keys[i]] < labels[keys[j]] })
+	keys := slices.Sorted(maps.Keys(totals))
 
 	b := bufio.NewWriter(w)
 	head := func(name, kind, help string) {
 		fmt.Fprintf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
 	}
 	each := func(f func(l string, c *report.Counts)) {
-		for _, k := range keys {
-			f(labels[k], totals[k])
+		for _, l := range keys {
+			f(l, totals[l])
 		}
 	}
 	classes := [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
@@ -77,23 +75,19 @@ func (r *Registry) WritePrometheus(w io.Writer) error {
 	head("weft_request_duration_seconds", "histogram", "From the request's head to the response's end.")
 	each(func(l string, c *report.Counts) { writeHistogram(b, l, c) })
 	head("weft_refused_total", "counter", "Requests and connections that the proxy refused, by code.")
-	codes := make([]string, 0, len(refused))
-	for c := range refused {
-		codes = append(codes, c)
-	}
-	sort.Strings(codes)
-	for _, c := range codes {
-		fmt.Fprintf(b, "weft_refused_total{code=%q} %d\n", c, refused[c])
+	for _, c := range slices.Sorted(maps.Keys(refused)) {
+		fmt.Fprintf(b, "weft_refused_total{code=\"%s\"} %d\n", escape(c), refused[c])
 	}
 	head("weft_connections_accepted_total", "counter", "Connections accepted.")
 	fmt.Fprintf(b, "weft_connections_accepted_total %d\n", accepted)
 	head("weft_connections_open", "gauge", "Accepted connections that are open.")
-	fmt.Fprintf(b, "weft_connections_open %d\n", conns)
+	fmt.Fprintf(b, "weft_connections_open %d\n", open)
 	return b.Flush()
 }
 
 // The bounds of the Prometheus histogram are powers of two of microseconds, at which our finer
-// buckets have a border too, so the counts are exact.
+// buckets have a border too, so the counts are exact. (Prometheus counts a value that equals a
+// bound below it, we above: the difference is less than the microsecond that we cut off.)
 const firstBound, lastBound = 8, 26 // 256 µs to 67 s
 
 func writeHistogram(b *bufio.Writer, l string, c *report.Counts) {
@@ -125,7 +119,7 @@ func (k Key) labels() string {
 		{"direction", r.Direction.String()},
 		{"source_namespace", r.Source.Namespace}, {"source_workload", r.Source.Name}, {"source_identity", r.SourceIdentity},
 		{"namespace", r.Service.Namespace}, {"service", r.Service.Name}, {"port", strconv.Itoa(int(k.Port))},
-		{"route", r.Route}, {"backend", r.Backend.Name}, {"protocol", r.Protocol}, {"tls", strconv.FormatBool(r.TLS)},
+		{"route", r.Route}, {"backend_namespace", r.Backend.Namespace}, {"backend", r.Backend.Name}, {"protocol", r.Protocol}, {"tls", strconv.FormatBool(r.TLS)},
 	}
 	var b strings.Builder
 	for i, p := range pairs {
@@ -134,11 +128,14 @@ func (k Key) labels() string {
 		}
 		b.WriteString(p[0])
 		b.WriteString(`="`)
-		escaper.WriteString(&b, p[1]) //nolint:errcheck // a Builder does not fail
+		b.WriteString(escape(p[1]))
 		b.WriteByte('"')
 	}
 	return b.String()
 }
 
-// escaper is for label values (Prometheus exposition formats, text format details).
+// escape makes a label value (Prometheus exposition formats, text format details). Bytes that are
+// no UTF-8 would cost the reader the whole page.
+func escape(v string) string { return escaper.Replace(strings.ToValidUTF8(v, "\uFFFD")) }
+
 var escaper = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)

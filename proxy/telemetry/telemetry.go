@@ -48,12 +48,12 @@ type Series struct {
 	Classes [6]atomic.Uint64 // responses by status/100; index 0: no response at all
 	// Failures counts 5xx, streams without a response and failed gRPC calls (status 2, 4, 8, 13, 14, 15).
 	Failures     atomic.Uint64
+	Successes    atomic.Uint64 // what ended otherwise; counted, since a difference of two counters can go back
 	GRPCFailures atomic.Uint64 // any grpc-status but 0
 	Latency      Histogram     // request head to response end (TCP: length of the connection)
 	Sent         atomic.Uint64 // body bytes towards the service
 	Received     atomic.Uint64 // body bytes from it
-	Opened       atomic.Uint64 // requests or connections started
-	Closed       atomic.Uint64 // and ended; Opened-Closed are active
+	Opened       atomic.Uint64 // requests or connections started; those that did not end are active
 }
 
 // Start counts a request or connection that begins.
@@ -69,26 +69,27 @@ func (s *Series) End(status int, failed, grpcFailed bool, took time.Duration, se
 	if grpcFailed {
 		add(&s.GRPCFailures, 1)
 	}
-	if failed {
-		add(&s.Failures, 1)
-	}
 	s.Latency.Observe(took)
 	add(&s.Sent, sent)
 	add(&s.Received, received)
-	add(&s.Closed, 1)
+	if failed {
+		add(&s.Failures, 1)
+	} else {
+		add(&s.Successes, 1)
+	}
 }
 
-// MaxSeries bounds the series of one shard.
+// MaxSeries bounds the series of one shard. Beyond it there is one more for each direction.
 const MaxSeries = 1000
 
-// Shard is the series of one loop.
+// Shard is the series of one loop. The zero value is ready.
 type Shard struct {
-	mu     sync.Mutex // guards appending to series; the loop is the only writer
-	series []*Series
-	index  map[Key]*Series
-	// Connections by kind, and refusals by code.
-	Accepted, ClosedConns atomic.Uint64
-	refusals              map[string]*atomic.Uint64
+	mu       sync.Mutex // held by the loop while it adds to series or refusals, by others while they read them
+	series   []*Series
+	refusals map[string]*atomic.Uint64 // by code
+	index    map[Key]*Series           // the loop's alone
+
+	Accepted, ClosedConns atomic.Uint64 // connections
 }
 
 // Get returns the series of a key, making it if needed. Owning loop only.
@@ -113,7 +114,8 @@ func (s *Shard) Get(k Key) *Series {
 	return v
 }
 
-// Refused counts a request or connection that the proxy refused, by code of the catalogue.
+// Refused counts a request or connection that the proxy refused, by code of the catalogue. Owning
+// loop only.
 func (s *Shard) Refused(code string) {
 	c := s.refusals[code]
 	if c == nil {
@@ -139,6 +141,9 @@ func NewRegistry(n int) *Registry {
 	}
 	return r
 }
+
+// Shards is the number of shards.
+func (r *Registry) Shards() int { return len(r.shards) }
 
 // Shard returns shard i, for loop i.
 func (r *Registry) Shard(i int) *Shard { return r.shards[i] }

@@ -5,11 +5,9 @@ package datapath
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -47,6 +45,7 @@ type proxy struct {
 	ends   context.CancelFunc
 	done   chan struct{}
 	store  *identity.Store
+	log    *recorder
 }
 
 type security struct{ s *identity.Store }
@@ -89,11 +88,8 @@ type listen struct {
 
 func startProxy(t testing.TB, driver string, loops int, w core.Workload, store *identity.Store, limits core.Limits, mesh drive.Mesh, ls ...listen) *proxy {
 	t.Helper()
-	p := &proxy{t: t, addr: map[string]string{}, done: make(chan struct{}), store: store}
-	log := slog.New(slog.DiscardHandler)
-	if os.Getenv("WEFT_TEST_LOG") != "" {
-		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
-	}
+	p := &proxy{t: t, addr: map[string]string{}, done: make(chan struct{}), store: store, log: &recorder{}}
+	log := slog.New(p.log)
 	opt := drive.Options{Core: core.Config{Workload: w, Limits: limits, Log: log}, Loops: loops, Mesh: mesh, Security: security{store}, Log: log}
 	for _, l := range ls {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -113,11 +109,6 @@ func startProxy(t testing.TB, driver string, loops int, w core.Workload, store *
 	}
 	if err != nil {
 		t.Fatal(err)
-	}
-	if driver == "epoll" { // its loops have descriptors of their own
-		for _, l := range opt.Listeners {
-			l.TCP.Close()
-		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p.ends = cancel
@@ -162,6 +153,11 @@ type pair struct {
 	service  *model.Service
 	eps      *model.Endpoints
 	mesh     *meshStub
+
+	authority *ca.Authority
+	o         pairOptions
+	extra     []*model.Service // beside shop/cart
+	extraEps  []*model.Endpoints
 }
 
 var shopCart = model.Name{Namespace: "shop", Name: "cart"}
@@ -170,7 +166,8 @@ type pairOptions struct {
 	driver    string
 	app       string // address of the application
 	protocol  model.Protocol
-	limits    core.Limits
+	limits    core.Limits  // of both proxies
+	callee    *core.Limits // of the callee's, if not the same
 	routes    []model.Route
 	loops     int
 	noTable   bool
@@ -225,11 +222,16 @@ func newPair(t testing.TB, o pairOptions) *pair {
 		callerCA = o.authority
 	}
 	x := &pair{t: t, clientID: newStore(t, callerCA, "web"), serverID: newStore(t, a, "cart"), mesh: &meshStub{}}
+	x.authority, x.o = a, o
+	calleeLimits := o.limits
+	if o.callee != nil {
+		calleeLimits = *o.callee
+	}
 	app := netip.MustParseAddrPort(o.app)
 	x.server = startProxy(t, o.driver, o.loops, core.Workload{
 		Name: model.Name{Namespace: "shop", Name: "cart-1"}, Service: shopCart, Identity: idOf("cart"),
 		Ports: []core.AppPort{{Addr: app, Protocol: o.protocol}},
-	}, x.serverID, o.limits, x.mesh, listen{"link", &core.Listener{Kind: core.ListenLink}})
+	}, x.serverID, calleeLimits, x.mesh, listen{"link", &core.Listener{Kind: core.ListenLink}})
 	x.client = startProxy(t, o.driver, o.loops, core.Workload{
 		Name: model.Name{Namespace: "shop", Name: "web-1"}, Identity: idOf("web"),
 	}, x.clientID, o.limits, x.mesh, listen{"proxy", &core.Listener{Kind: core.ListenProxy}},
@@ -246,12 +248,17 @@ func newPair(t testing.TB, o pairOptions) *pair {
 }
 
 func (x *pair) view() *decide.View {
-	return &decide.View{
+	v := &decide.View{
 		TrustDomain: "weft.local",
 		Services:    map[model.Name]*model.Service{shopCart: x.service},
 		Endpoints:   map[model.Name]*model.Endpoints{shopCart: x.eps},
 		Absent:      map[model.Name]bool{{Namespace: "shop", Name: "nosuch"}: true},
 	}
+	for i, s := range x.extra {
+		v.Services[s.Name] = s
+		v.Endpoints[s.Name] = x.extraEps[i]
+	}
+	return v
 }
 
 func (x *pair) publish() { x.client.setTable(x.view()) }
@@ -309,5 +316,3 @@ func dial(t testing.TB, addr string) *net.TCPConn {
 	t.Cleanup(func() { c.Close() })
 	return c.(*net.TCPConn)
 }
-
-var _ = fmt.Sprint

@@ -31,6 +31,7 @@ type conn struct {
 	full      bool // the handshake has more bytes than it needs: not read meanwhile
 	off       bool // the core does not want to read
 	eof       bool // the peer has ended its direction
+	hup       bool // both directions have ended, and what came is not all read: out of epoll until it is wanted
 	finishing bool // FIN after pending
 	closing   bool // close after pending
 	closed    bool // for the core
@@ -43,14 +44,14 @@ type conn struct {
 func (c *conn) send(p []byte) {
 	if len(c.pending) == 0 {
 		for len(p) > 0 {
-			n, err := unix.Write(c.fd, p)
+			n, err := writeNow(c.fd, p)
 			if n > 0 {
 				p = p[n:]
 			}
 			if err == unix.EINTR {
 				continue
 			}
-			if err != nil {
+			if err != 0 {
 				if err != unix.EAGAIN {
 					// The socket is broken; the loop learns it from epoll, with what can still be read.
 					return
@@ -69,7 +70,7 @@ func (c *conn) send(p []byte) {
 func (c *conn) sendPending() {
 	p := c.pending
 	for len(p) > 0 {
-		n, err := unix.Write(c.fd, p)
+		n, err := writeNow(c.fd, p)
 		if n > 0 {
 			p = p[n:]
 		}
@@ -79,7 +80,7 @@ func (c *conn) sendPending() {
 		if err == unix.EAGAIN {
 			break
 		}
-		if err != nil {
+		if err != 0 {
 			p = nil
 			break
 		}

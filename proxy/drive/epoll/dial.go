@@ -16,6 +16,9 @@ import (
 
 // Dial implements core.Host.
 func (l *Loop) Dial(cc *core.Conn, d core.Dial) {
+	if l.ended {
+		return
+	}
 	if d.Host == "" {
 		l.connect(cc, d)
 		return
@@ -30,12 +33,19 @@ func (l *Loop) Dial(cc *core.Conn, d core.Dial) {
 			if err == nil && len(addrs) == 0 {
 				err = fmt.Errorf("%s has no address", d.Host)
 			}
-			if err != nil {
-				l.core.Connected(cc, err)
-				return
+			if err == nil {
+				d.Addr = netip.AddrPortFrom(preferV4(addrs), d.Port)
+				if l.core.Own(d.Addr) {
+					err = core.ErrLoop
+				}
 			}
-			d.Addr = netip.AddrPortFrom(preferV4(addrs), d.Port)
-			l.connect(cc, d)
+			switch {
+			case cc.Gone() || l.ended:
+			case err != nil:
+				l.core.Connected(cc, err)
+			default:
+				l.connect(cc, d)
+			}
 		})
 	}()
 }
@@ -111,8 +121,6 @@ func (l *Loop) dialed(c *conn) {
 		l.core.Connected(c.core, nil)
 		return
 	}
-	c.shaking = true
-	l.interest(c)
 	l.shake(c, l.opt.Security.Client(c.dial.Peer), false, max(c.dial.Timeout, time.Second))
 }
 
@@ -141,6 +149,7 @@ func (l *Loop) established(c *conn, err error) {
 		return
 	}
 	if err != nil {
+		l.opt.Core.Shard.Refused("W3014")
 		l.opt.Log.Warn("link refused", "code", "W3014", "from", c.remote, "err", err)
 		l.closeFD(c)
 		return

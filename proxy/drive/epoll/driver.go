@@ -7,24 +7,22 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
-	"syscall"
 	"time"
-	"unsafe"
 
 	"github.com/weft-mesh/weft/proxy/core"
 	"github.com/weft-mesh/weft/proxy/drive"
 	"github.com/weft-mesh/weft/proxy/telemetry"
-	"golang.org/x/sys/unix"
 )
 
 // Driver runs one or more loops.
 type Driver struct {
+	opt   drive.Options
 	loops []*Loop
 }
 
 // New makes a driver with opt.Loops loops, one for each shard of reg.
 func New(opt drive.Options, reg *telemetry.Registry) (*Driver, error) {
-	d := &Driver{}
+	d := &Driver{opt: opt}
 	start := time.Now()
 	for i := range opt.Loops {
 		o := opt
@@ -56,6 +54,7 @@ func New(opt drive.Options, reg *telemetry.Registry) (*Driver, error) {
 func (d *Driver) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer d.closeListeners()
 	errs := make([]error, len(d.loops))
 	var wg sync.WaitGroup
 	for i, l := range d.loops {
@@ -80,21 +79,25 @@ func (d *Driver) Post(f func(*core.Core)) {
 
 // Drain implements drive.Driver.
 func (d *Driver) Drain() {
+	d.closeListeners()
 	for _, l := range d.loops {
 		l.post(func() {
+			if l.draining || l.ended {
+				return
+			}
 			l.draining = true
+			for _, ln := range l.listeners { // who has connected already is served
+				l.accept(ln)
+			}
 			l.stopAccepting()
 			l.core.Drain()
 		})
 	}
 }
 
-// pollNow asks for events without waiting and without telling the scheduler.
-func pollNow(epfd int, events []unix.EpollEvent) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(epfd),
-		uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
-	if errno != 0 {
-		return 0, errno
+// closeListeners closes the sockets that the loops' own are duplicates of.
+func (d *Driver) closeListeners() {
+	for _, ln := range d.opt.Listeners {
+		ln.TCP.Close() //nolint:errcheck // closing twice is fine
 	}
-	return int(n), 0
 }

@@ -13,7 +13,9 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/weft-mesh/weft/model"
@@ -27,6 +29,8 @@ const (
 	readSize  = 64 << 10
 	batch     = 256              // events per wake-up
 	lingerFor = 5 * time.Second  // how long a closed connection may take to send what it has
+	maxShakes = 2048             // handshakes of accepted links at a time
+	tellEvery = 10 * time.Second // how often the log hears of a lack that lasts
 	idleWait  = 10 * time.Second // longest sleep; a net under the wake-ups
 	keepAlive = 30               // seconds of silence before the kernel probes a TCP peer
 )
@@ -36,9 +40,13 @@ type Loop struct {
 	opt    *drive.Options
 	core   *core.Core
 	epfd   int
+	epfile *os.File        // epfd in the runtime's poller
+	park   syscall.RawConn // of epfile
+	alarm  time.Duration   // when the deadline of epfile is; 0: passed
 	wakefd int
 	start  time.Time
-	ctx    context.Context
+	ctx    context.Context // of handshakes and look-ups
+	stop   context.CancelFunc
 
 	conns     []*conn // by descriptor
 	gen       uint32
@@ -54,7 +62,10 @@ type Loop struct {
 	freed  bool           // the descriptors are closed
 	shakes sync.WaitGroup // handshakes and look-ups under way
 
-	draining bool
+	shaking  int       // handshakes under way; the loop's goroutine only
+	draining bool      // no new connections
+	ended    bool      // everything is being closed
+	told     time.Time // when the log last heard that accepting fails
 }
 
 type listener struct {
@@ -71,6 +82,15 @@ func newLoop(opt *drive.Options, i int, start time.Time) (*Loop, error) {
 	}
 	var err error
 	if l.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	if err = unix.SetNonblock(l.epfd, true); err != nil { // or os.NewFile would not poll it
+		l.free()
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	l.epfile = os.NewFile(uintptr(l.epfd), "epoll")
+	if l.park, err = l.epfile.SyscallConn(); err != nil {
+		l.free()
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
 	if l.wakefd, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
@@ -96,7 +116,9 @@ func (l *Loop) free() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.freed, l.inbox = true, nil
-	if l.epfd >= 0 {
+	if l.epfile != nil {
+		l.epfile.Close() //nolint:errcheck // nothing can be done
+	} else if l.epfd >= 0 {
 		unix.Close(l.epfd)
 	}
 	if l.wakefd >= 0 {
@@ -150,9 +172,9 @@ func (l *Loop) post(f func()) {
 
 // run is the loop. It ends when ctx does, or when draining and nothing is under way.
 func (l *Loop) run(ctx context.Context) error {
-	l.ctx = ctx
-	stop := context.AfterFunc(ctx, func() { l.post(func() {}) })
-	defer stop()
+	l.ctx, l.stop = context.WithCancel(ctx)
+	wake := context.AfterFunc(ctx, func() { l.post(func() {}) })
+	defer wake()
 	defer l.shutdown()
 	events := make([]unix.EpollEvent, batch)
 	for ctx.Err() == nil {
@@ -167,35 +189,59 @@ func (l *Loop) run(ctx context.Context) error {
 		l.core.Tick()
 		l.core.Flush()
 		l.expireLingering()
-		if l.draining && !l.core.Busy() && len(l.lingering) == 0 && l.shaking() == 0 {
+		if l.draining && !l.core.Busy() && len(l.lingering) == 0 && l.shaking == 0 {
 			return nil
 		}
 	}
 	return nil
 }
 
-// wait looks for events without giving up the processor first; only an idle loop sleeps, through
-// the scheduler, so that a garbage collection never waits for it.
-func (l *Loop) wait(events []unix.EpollEvent) (int, error) {
-	n, errno := pollNow(l.epfd, events)
-	if n > 0 {
-		return n, nil
+// wait looks for events without telling the scheduler; only an idle loop parks, on the runtime's
+// network poller, where it holds neither a thread nor a processor. A blocking system call instead
+// cost a wake-up of the runtime's monitor and a futex call for each request at low load.
+func (l *Loop) wait(events []unix.EpollEvent) (n int, err error) {
+	var errno syscall.Errno
+	if n, errno = pollNow(l.epfd, events); n > 0 || errno != 0 && errno != unix.EINTR {
+		return n, waitError(errno)
 	}
+	l.setAlarm()
+	err = l.park.Read(func(uintptr) bool {
+		n, errno = pollNow(l.epfd, events)
+		return n > 0 || errno != 0 && errno != unix.EINTR
+	})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		l.alarm = 0
+		return 0, nil
+	}
+	if err == nil {
+		err = waitError(errno)
+	}
+	return max(n, 0), err
+}
+
+func waitError(errno syscall.Errno) error {
 	if errno != 0 && errno != unix.EINTR {
-		return 0, fmt.Errorf("epoll wait: %w", errno)
+		return fmt.Errorf("epoll wait: %w", errno)
 	}
-	d := idleWait
-	if at, ok := l.core.NextTimer(); ok {
-		d = min(d, max(at-l.now(), 0))
+	return nil
+}
+
+// setAlarm makes park end when a timer is due. An alarm that is already set earlier is left, so
+// that a busy loop does not set one for each wait.
+func (l *Loop) setAlarm() {
+	now := l.now()
+	at := now + idleWait
+	if t, ok := l.core.NextTimer(); ok {
+		at = min(at, t)
 	}
 	if l.draining || len(l.lingering) > 0 {
-		d = min(d, 50*time.Millisecond)
+		at = min(at, now+50*time.Millisecond)
 	}
-	n, err := unix.EpollWait(l.epfd, events, int((d+time.Millisecond-1)/time.Millisecond))
-	if err != nil && err != unix.EINTR {
-		return 0, fmt.Errorf("epoll wait: %w", err)
+	if l.alarm > now && l.alarm <= at {
+		return
 	}
-	return max(n, 0), nil
+	l.alarm = max(at, now+time.Millisecond)
+	l.epfile.SetReadDeadline(l.start.Add(l.alarm)) //nolint:errcheck // fails only for a closed file
 }
 
 // event acts on one readiness.
@@ -264,7 +310,11 @@ func (l *Loop) accept(ln *listener) {
 		case unix.EINTR, unix.ECONNABORTED:
 			continue
 		default: // EMFILE and the like: leave the rest in the backlog and try again soon
-			l.opt.Log.Warn("cannot accept", "code", "W3012", "err", err)
+			l.opt.Core.Shard.Refused("W3012")
+			if now := time.Now(); now.Sub(l.told) >= tellEvery {
+				l.told = now
+				l.opt.Log.Warn("cannot accept", "code", "W3012", "err", err)
+			}
 			l.pauseAccept(ln)
 			return
 		}
@@ -272,8 +322,11 @@ func (l *Loop) accept(ln *listener) {
 		c := l.newConn(fd, addrOf(sa))
 		c.accept = ln.core
 		if ln.core.Kind == core.ListenLink {
-			l.interest(c)
-			c.shaking = true
+			if l.shaking >= maxShakes {
+				l.opt.Core.Shard.Refused("W3011")
+				l.closeFD(c)
+				continue
+			}
 			l.shake(c, l.opt.Security.Server(), true, 5*time.Second)
 			continue
 		}
@@ -293,13 +346,16 @@ func (l *Loop) accept(ln *listener) {
 
 func (l *Loop) accepted(c *conn, a core.Accept) {
 	c.accept = nil
-	c.core = l.core.Accept(a)
-	if c.core == nil {
+	a.Driver = c
+	cc := l.core.Accept(a)
+	if cc == nil {
 		l.closeFD(c)
 		return
 	}
-	c.core.Driver = c
-	l.interest(c)
+	c.core = cc
+	if !c.closed {
+		l.interest(c)
+	}
 }
 
 func (l *Loop) pauseAccept(ln *listener) {
@@ -334,6 +390,13 @@ func (l *Loop) newConn(fd int, remote netip.AddrPort) *conn {
 // interest makes epoll watch what the connection's state asks for.
 func (l *Loop) interest(c *conn) {
 	var want uint32
+	if c.hup && c.off {
+		if c.registered() {
+			unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, c.fd, nil) //nolint:errcheck // it is registered
+			c.mask = 0
+		}
+		return
+	}
 	if !c.off && !c.eof && !c.closing && !c.dialing || c.shaking && !c.full && !c.eof {
 		want |= unix.EPOLLIN | unix.EPOLLRDHUP
 	}
@@ -361,25 +424,25 @@ func (c *conn) registered() bool { return c.mask&watched != 0 }
 
 // readable reads once: what is left wakes the loop again.
 func (l *Loop) readable(c *conn, events uint32) {
-	if c.full && events&(unix.EPOLLERR|unix.EPOLLHUP) == 0 {
+	broken := events & (unix.EPOLLERR | unix.EPOLLHUP)
+	switch {
+	case c.full && broken == 0, c.off && !c.shaking && broken == 0:
 		return
-	}
-	if c.off && !c.shaking && events&(unix.EPOLLERR|unix.EPOLLHUP) == 0 {
+	case c.off && !c.shaking && !c.eof && broken == unix.EPOLLHUP:
+		// Both directions have ended in good order, and what came last waits to be read until the
+		// other end has room. Epoll would report it all the while.
+		c.hup = true
+		l.interest(c)
 		return
-	}
-	if c.eof && events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+	case c.eof && broken != 0, c.off && !c.shaking: // broken while nobody wanted to read
 		l.broke(c, sockError(c.fd))
 		return
 	}
-	if c.off && !c.shaking { // broken while nobody wanted to read
-		l.broke(c, sockError(c.fd))
-		return
-	}
-	n, err := unix.Read(c.fd, l.read)
+	n, err := readNow(c.fd, l.read)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 		return
-	case err != nil:
+	case err != 0:
 		if c.shaking {
 			c.feed.stop(err)
 			c.eof = true
@@ -416,8 +479,12 @@ func (l *Loop) writable(c *conn) {
 	if len(c.pending) == 0 {
 		return
 	}
+	before := len(c.pending)
 	c.sendPending()
 	if len(c.pending) > 0 {
+		if c.closing && len(c.pending) < before { // a slow reader gets everything, a dead one is let go
+			l.lingering[c] = time.Now().Add(lingerFor)
+		}
 		return
 	}
 	l.interest(c)
@@ -470,16 +537,6 @@ func (l *Loop) closeFD(c *conn) {
 	c.pending = nil
 }
 
-func (l *Loop) shaking() int {
-	n := 0
-	for _, c := range l.conns {
-		if c != nil && c.shaking {
-			n++
-		}
-	}
-	return n
-}
-
 func (l *Loop) expireLingering() {
 	if len(l.lingering) == 0 {
 		return
@@ -505,14 +562,12 @@ func (l *Loop) stopAccepting() {
 
 // shutdown ends everything that is left.
 func (l *Loop) shutdown() {
+	l.ended = true
+	l.stop()
 	l.stopAccepting()
 	for _, c := range l.conns {
 		if c != nil {
-			if c.shaking {
-				c.feed.stop(net.ErrClosed)
-			} else {
-				l.closeFD(c)
-			}
+			l.closeFD(c)
 		}
 	}
 	l.shakes.Wait()
@@ -542,8 +597,8 @@ func (l *Loop) ServiceOfIP(a netip.Addr) (model.Name, bool) { return l.opt.Mesh.
 
 // Write implements core.Host.
 func (l *Loop) Write(cc *core.Conn, p []byte) int {
-	c := cc.Driver.(*conn)
-	if c.fd < 0 {
+	c, _ := cc.Driver.(*conn)
+	if c == nil || c.fd < 0 {
 		return 0
 	}
 	return c.write(p)
@@ -551,8 +606,8 @@ func (l *Loop) Write(cc *core.Conn, p []byte) int {
 
 // CloseWrite implements core.Host.
 func (l *Loop) CloseWrite(cc *core.Conn) {
-	c := cc.Driver.(*conn)
-	if c.fd < 0 {
+	c, _ := cc.Driver.(*conn)
+	if c == nil || c.fd < 0 {
 		return
 	}
 	if c.tls != nil {
@@ -590,9 +645,12 @@ func (l *Loop) Close(cc *core.Conn, abort bool) {
 
 // SetReading implements core.Host.
 func (l *Loop) SetReading(cc *core.Conn, on bool) {
-	c := cc.Driver.(*conn)
+	c, _ := cc.Driver.(*conn)
+	if c == nil {
+		return
+	}
 	c.off = !on
-	if c.fd >= 0 && !c.dialing {
+	if c.fd >= 0 && !c.dialing && !c.closed {
 		l.interest(c)
 	}
 }

@@ -79,14 +79,15 @@ func (f *feed) stop(err error) {
 	f.cond.Signal()
 }
 
-// take ends the time of the handshake and gives the bytes that it did not use.
-func (f *feed) take() []byte {
+// take ends the time of the handshake. It gives the bytes that were not used for it, whether the
+// peer's end came meanwhile, and what broke the connection, if anything did.
+func (f *feed) take() (rest []byte, eof bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.shaking = false
-	rest := f.shaken
+	rest = f.shaken
 	f.shaken = nil
-	return rest
+	return rest, f.shakeEOF, f.shakeErr
 }
 
 // Read implements net.Conn for crypto/tls.
@@ -153,11 +154,11 @@ func (f *feed) writeShaking(p []byte) (int, error) {
 	return total, nil
 }
 
-// Close implements net.Conn; crypto/tls calls it when a handshake's context ends.
+// Close implements net.Conn. Only crypto/tls calls it, when the context of a handshake ends, from
+// a goroutine of its own that may still run when HandshakeContext has returned: it must touch
+// nothing but what the lock guards.
 func (f *feed) Close() error {
-	if f.shaking {
-		f.stop(net.ErrClosed)
-	}
+	f.stop(net.ErrClosed)
 	return nil
 }
 
@@ -177,6 +178,9 @@ func (l *Loop) shake(c *conn, cfg *tls.Config, server bool, timeout time.Duratio
 	} else {
 		c.tls = tls.Client(f, cfg)
 	}
+	c.shaking = true
+	l.shaking++
+	l.interest(c)
 	l.shakes.Add(1)
 	go func() {
 		defer l.shakes.Done()
@@ -190,14 +194,15 @@ func (l *Loop) shake(c *conn, cfg *tls.Config, server bool, timeout time.Duratio
 // shaken takes a connection back from its handshake.
 func (l *Loop) shaken(c *conn, err error) {
 	f := c.feed
-	rest := f.take()
+	rest, eof, broken := f.take()
 	c.shaking, c.full = false, false
+	l.shaking--
 	if c.closed { // given up meanwhile
 		l.closeFD(c)
 		return
 	}
-	if err == nil && f.shakeErr != nil {
-		err = f.shakeErr
+	if err == nil {
+		err = broken
 	}
 	l.established(c, err)
 	if err != nil || c.closed {
@@ -205,7 +210,7 @@ func (l *Loop) shaken(c *conn, err error) {
 	}
 	// Even with no rest there may be bytes: crypto/tls reads as much as its buffer holds, so records
 	// that came with the peer's last flight are inside it, and nothing else would wake the loop.
-	f.eof = f.shakeEOF
+	f.eof = eof
 	l.decrypt(c, rest)
 }
 

@@ -140,7 +140,8 @@ func (r *rig) up() {
 		r.t.Fatalf("handshake: %v", err)
 	}
 	r.c.shaking = false
-	r.open(r.c.feed.take())
+	rest, _, _ := r.c.feed.take()
+	r.open(rest)
 }
 
 // open feeds bytes and reads what they hold, as Loop.decrypt does.

@@ -416,7 +416,8 @@ func TestRecordsThatCameWithTheLastFlightAreNotLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.c.shaking = false
-	r.open(r.c.feed.take())
+	rest, _, _ := r.c.feed.take()
+	r.open(rest)
 	if string(r.plain) != "PRI * HTTP/2.0" {
 		t.Errorf("%q came out, err %v", r.plain, r.err)
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/weft-mesh/weft/proxy/core"
 )
 
-// conn is one connection: the goroutine in run reads it, the one in writeLoop writes it, the
-// loop tells both what to do.
+// conn is one connection: a reader and a writer goroutine, told by the loop what to do. It ends
+// when both have; the driver's end closes the socket and so ends both.
 type conn struct {
 	d    *Driver
 	core *core.Conn
@@ -59,18 +59,25 @@ func (noIdentity) Error() string { return "the peer showed no identity" }
 
 var errNoIdentity = noIdentity{}
 
-// run reads to the end. The driver's end closes the socket and so ends it.
+// run serves the connection to its end.
 func (c *conn) run() {
 	stop := context.AfterFunc(c.d.ctx, func() { c.end(true) })
 	defer stop()
-	c.d.wg.Add(1)
-	go c.writeLoop()
+	var writer sync.WaitGroup
+	writer.Add(1)
+	go func() {
+		defer writer.Done()
+		c.writeLoop()
+	}()
+	c.readLoop()
+	writer.Wait()
+}
+
+// readLoop reads until the peer's end, or the connection's.
+func (c *conn) readLoop() {
 	buf := make([]byte, readSize)
 	taken := make(chan struct{}, 1)
-	for {
-		if !c.mayRead() {
-			return
-		}
+	for c.mayRead() {
 		n, err := c.rw.Read(buf)
 		if n > 0 {
 			if !c.d.tell(func() { c.d.core.Received(c.core, buf[:n]); taken <- struct{}{} }) {
@@ -137,15 +144,19 @@ func (c *conn) finish() {
 func (c *conn) end(abort bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.dead {
+	switch {
+	case c.dead:
 		return
-	}
-	c.ended = true
-	if abort {
-		c.dead = true
+	case abort:
+		if c.ended {
+			c.d.ending.Add(-1)
+		}
+		c.ended, c.dead = true, true
 		c.nc.SetLinger(0) //nolint:errcheck // then it is an ordinary close
 		c.nc.Close()      //nolint:errcheck // nothing can be done
-	} else {
+	case !c.ended:
+		c.ended = true
+		c.d.ending.Add(1)
 		c.nc.SetWriteDeadline(time.Now().Add(lingerFor)) //nolint:errcheck // then the peer decides
 	}
 	c.cond.Broadcast()
@@ -153,7 +164,6 @@ func (c *conn) end(abort bool) {
 
 // writeLoop writes what is queued until the end.
 func (c *conn) writeLoop() {
-	defer c.d.wg.Done()
 	var spare []byte
 	finSent := false
 	for {
@@ -164,43 +174,101 @@ func (c *conn) writeLoop() {
 		out, fin, ended, dead := c.out, c.fin, c.ended, c.dead
 		c.out, c.writing = spare[:0], len(out)
 		c.mu.Unlock()
-		if dead {
+		switch {
+		case dead:
 			return
-		}
-		if len(out) > 0 {
-			_, err := c.rw.Write(out)
-			c.mu.Lock()
-			c.writing = 0
-			more := len(c.out) > 0
-			c.mu.Unlock()
-			spare = out
-			if err != nil {
-				c.d.tell(func() { c.d.core.Closed(c.core, err) })
-				c.end(true)
+		case len(out) > 0:
+			if !c.write(out) {
 				return
 			}
-			if !more {
-				c.d.tell(func() { c.d.core.Drained(c.core) })
+			if spare = out; cap(spare) > keptBuffer {
+				spare = nil
 			}
-			continue
-		}
-		if fin && !finSent {
+		case fin && !finSent:
 			finSent = true
 			if c.tls != nil {
 				c.tls.CloseWrite() //nolint:errcheck // a broken connection shows in reading
 			}
 			c.nc.CloseWrite() //nolint:errcheck // as above
-		}
-		if ended {
+		case ended:
 			if c.tls != nil && !finSent {
 				c.tls.CloseWrite() //nolint:errcheck // as above
 			}
-			c.mu.Lock()
-			c.dead = true
-			c.mu.Unlock()
-			c.nc.Close() //nolint:errcheck // nothing can be done
-			c.cond.Broadcast()
+			c.closed()
 			return
 		}
 	}
+}
+
+// write writes out and tells the loop when nothing waits any more. It reports false if the
+// connection broke.
+func (c *conn) write(out []byte) bool {
+	err := c.writePieces(out)
+	c.mu.Lock()
+	c.writing = 0
+	more := len(c.out) > 0
+	c.mu.Unlock()
+	if err != nil {
+		// What the peer sent before it closed can still be read, a response above all: the reader
+		// finds the end. Nothing more can be written.
+		c.mu.Lock()
+		ended := c.ended
+		c.mu.Unlock()
+		if ended {
+			c.end(true)
+		}
+		return c.discard()
+	}
+	if !more {
+		c.d.tell(func() { c.d.core.Drained(c.core) })
+	}
+	return true
+}
+
+// writePieces writes out. On a connection that is to close each piece has its time, so that a
+// slow reader gets everything and a dead one is let go.
+func (c *conn) writePieces(out []byte) error {
+	for len(out) > 0 {
+		c.mu.Lock()
+		if c.ended {
+			c.nc.SetWriteDeadline(time.Now().Add(lingerFor)) //nolint:errcheck // then the peer decides
+		}
+		c.mu.Unlock()
+		n, err := c.rw.Write(out[:min(len(out), 16<<10)])
+		if err != nil {
+			return err
+		}
+		out = out[n:]
+	}
+	return nil
+}
+
+// discard takes what is queued for a peer that takes nothing any more, until the connection ends.
+func (c *conn) discard() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.dead && !c.ended {
+		c.out = c.out[:0]
+		c.cond.Wait()
+	}
+	if !c.dead {
+		c.d.ending.Add(-1)
+		c.dead = true
+		c.nc.Close() //nolint:errcheck // nothing can be done
+		c.cond.Broadcast()
+	}
+	return false
+}
+
+// closed closes the socket in good order.
+func (c *conn) closed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dead {
+		return
+	}
+	c.d.ending.Add(-1)
+	c.dead = true
+	c.nc.Close() //nolint:errcheck // nothing can be done
+	c.cond.Broadcast()
 }

@@ -10,7 +10,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weft-mesh/weft/model"
@@ -25,12 +27,16 @@ const (
 	lingerFor    = 5 * time.Second
 	shakeTimeout = 5 * time.Second
 	queued       = 1024 // events that wait for the loop; readers wait beyond it
+	keptBuffer   = 256 << 10
+	maxShakes    = 1024 // handshakes of accepted links at a time
+	tellEvery    = 10 * time.Second
 )
 
 // Driver is one loop over net.Conns.
 type Driver struct {
 	opt   drive.Options
 	core  *core.Core
+	shard *telemetry.Shard
 	start time.Time
 
 	events chan func()
@@ -38,6 +44,8 @@ type Driver struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // every goroutine but the loop itself
+	ending atomic.Int64   // connections that are to close when they have written everything
+	shakes chan struct{}  // a place for each handshake
 
 	draining bool
 	drained  chan struct{}
@@ -48,11 +56,12 @@ type Driver struct {
 func New(opt drive.Options, reg *telemetry.Registry) (*Driver, error) {
 	d := &Driver{
 		opt: opt, start: time.Now(), events: make(chan func(), queued),
-		posted: make(chan func(*core.Core), queued), drained: make(chan struct{}),
+		posted: make(chan func(*core.Core), queued), drained: make(chan struct{}), shakes: make(chan struct{}, maxShakes),
 	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	cfg := opt.Core
-	cfg.Host, cfg.Shard = d, reg.Shard(0)
+	d.shard = reg.Shard(0)
+	cfg.Host, cfg.Shard = d, d.shard
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Uint64
 	}
@@ -123,7 +132,7 @@ func (d *Driver) Run(ctx context.Context) error {
 		}
 		d.core.Tick()
 		d.core.Flush()
-		if d.draining && !d.core.Busy() {
+		if d.draining && !d.core.Busy() && d.ending.Load() == 0 {
 			return nil
 		}
 	}
@@ -161,13 +170,18 @@ func (d *Driver) tell(f func()) bool {
 
 func (d *Driver) acceptLoop(ln drive.Listener) {
 	defer d.wg.Done()
+	var told time.Time
 	for {
 		nc, err := ln.TCP.AcceptTCP()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 		if err != nil {
-			d.opt.Log.Warn("cannot accept", "code", "W3012", "err", err)
+			d.refused("W3012")
+			if now := time.Now(); now.Sub(told) >= tellEvery {
+				told = now
+				d.opt.Log.Warn("cannot accept", "code", "W3012", "err", err)
+			}
 			select {
 			case <-time.After(100 * time.Millisecond):
 				continue
@@ -187,8 +201,17 @@ func (d *Driver) serve(ln *core.Listener, nc *net.TCPConn) {
 	c := newConn(d, nc)
 	switch ln.Kind {
 	case core.ListenLink:
+		select {
+		case d.shakes <- struct{}{}:
+		default:
+			d.refused("W3011")
+			nc.Close() //nolint:errcheck // nothing can be done
+			return
+		}
 		peer, err := c.shake(tls.Server(nc, d.opt.Security.Server()), shakeTimeout)
+		<-d.shakes
 		if err != nil {
+			d.refused("W3014")
 			d.opt.Log.Warn("link refused", "code", "W3014", "from", a.Remote, "err", err)
 			nc.Close() //nolint:errcheck // nothing can be done
 			return
@@ -204,11 +227,9 @@ func (d *Driver) serve(ln *core.Listener, nc *net.TCPConn) {
 		a.OrigDst = dst
 	}
 	ok := make(chan bool, 1)
+	a.Driver = c
 	if !d.tell(func() {
 		c.core = d.core.Accept(a)
-		if c.core != nil {
-			c.core.Driver = c
-		}
 		ok <- c.core != nil
 	}) {
 		nc.Close() //nolint:errcheck // nothing can be done
@@ -263,7 +284,7 @@ func (d *Driver) connect(cc *core.Conn, spec core.Dial) {
 	defer cancel()
 	addr := spec.Addr.String()
 	if spec.Host != "" {
-		addr = net.JoinHostPort(spec.Host, itoa(spec.Port))
+		addr = net.JoinHostPort(spec.Host, strconv.Itoa(int(spec.Port)))
 	}
 	nd := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 5 * time.Second, Count: 3}}
 	raw, err := nd.DialContext(ctx, "tcp", addr)
@@ -272,6 +293,11 @@ func (d *Driver) connect(cc *core.Conn, spec core.Dial) {
 		return
 	}
 	nc := raw.(*net.TCPConn)
+	if spec.Host != "" && d.core.Own(addrPort(nc.RemoteAddr())) {
+		nc.Close() //nolint:errcheck // nothing can be done
+		d.tell(func() { d.core.Connected(cc, core.ErrLoop) })
+		return
+	}
 	c := newConn(d, nc)
 	c.core = cc
 	if spec.Peer != "" {
@@ -282,6 +308,10 @@ func (d *Driver) connect(cc *core.Conn, spec core.Dial) {
 		}
 	}
 	if !d.tell(func() {
+		if cc.Gone() { // nobody waits for it any more
+			c.end(true)
+			return
+		}
 		cc.Driver = c
 		d.core.Connected(cc, nil)
 	}) {
@@ -291,8 +321,9 @@ func (d *Driver) connect(cc *core.Conn, spec core.Dial) {
 	c.run()
 }
 
-func itoa(p uint16) string {
-	return netip.AddrPortFrom(netip.IPv4Unspecified(), p).String()[len("0.0.0.0:"):]
+// refused counts a connection that was refused. The counters belong to the loop.
+func (d *Driver) refused(code string) {
+	d.tell(func() { d.shard.Refused(code) })
 }
 
 // Subscribe implements core.Host.
