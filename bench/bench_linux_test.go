@@ -124,14 +124,15 @@ func TestTCPLoadCountsWholeEchoes(t *testing.T) {
 	}
 	for _, size := range []int{smallBytes, largeBytes, 4 << 20} { // the last is more than any socket's buffer
 		var out bytes.Buffer
-		if err := runLoadTCP([]string{addr.String(), "4", fmt.Sprint(size), "100ms"}, &out); err != nil {
+		begun := 0
+		if err := runLoadTCP([]string{addr.String(), "4", fmt.Sprint(size), "100ms"}, &out, func() error { begun++; return nil }); err != nil {
 			t.Fatal(err)
 		}
 		r, err := parseResult(out.Bytes())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.requests == 0 || r.failed != 0 || r.p50 <= 0 || r.p50 > r.p999 {
+		if begun != 1 || r.requests == 0 || r.failed != 0 || r.p50 <= 0 || r.p50 > r.p999 || r.bytes != r.requests*int64(size) {
 			t.Errorf("%d bytes: %+v", size, r)
 		}
 	}
@@ -151,7 +152,7 @@ func TestTCPLoadReportsAServerThatHangsUp(t *testing.T) {
 			}
 		}
 	}()
-	r, err := loadTCP(netip.MustParseAddrPort(ln.Addr().String()), 3, smallBytes, 5*time.Second)
+	r, err := loadTCP(netip.MustParseAddrPort(ln.Addr().String()), 3, smallBytes, 5*time.Second, func() error { return nil })
 	_ = ln.Close()
 	<-served
 	if err != nil {

@@ -211,8 +211,10 @@ func (l *lab) checkTCP(ctx context.Context, target string, size int) error {
 	return nil
 }
 
-// load puts the load of c on target for d and says what came of it.
-func (l *lab) load(ctx context.Context, c benchCase, target string, d time.Duration) (loadResult, error) {
+// load puts the load of c on target for d and says what came of it. begin is called just before
+// the load: for HTTP before the connections are made (a proxy keeps its own to the next hop), for
+// TCP when they all are there, for there each may cost a handshake at the next hop.
+func (l *lab) load(ctx context.Context, c benchCase, target string, d time.Duration, begin func() error) (loadResult, error) {
 	url := "http://" + target + "/" + string(c.body)
 	logFile := l.file("h2load.log")
 	var argv []string
@@ -227,7 +229,7 @@ func (l *lab) load(ctx context.Context, c benchCase, target string, d time.Durat
 	case protoTCP:
 		argv = []string{l.self, "load-tcp", target, strconv.Itoa(c.conns), strconv.Itoa(c.body.bytes()), d.String()}
 	}
-	p, err := startProcess(l.client, "the load generator "+filepath.Base(argv[0]), argv, nil)
+	p, err := l.startLoad(ctx, c, argv, begin)
 	if err != nil {
 		return loadResult{}, err
 	}
@@ -248,6 +250,51 @@ func (l *lab) load(ctx context.Context, c benchCase, target string, d time.Durat
 	}
 	r.cpu = p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 	return r, err
+}
+
+// startLoad starts the load generator and calls begin at the right moment.
+func (l *lab) startLoad(ctx context.Context, c benchCase, argv []string, begin func() error) (*process, error) {
+	name := "the load generator " + filepath.Base(argv[0])
+	if c.proto != protoTCP {
+		if err := begin(); err != nil {
+			return nil, err
+		}
+		return startProcess(l.client, name, argv, nil)
+	}
+	ready, readyChild, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = ready.Close() }()
+	proceedChild, proceed, err := os.Pipe()
+	if err != nil {
+		_ = readyChild.Close()
+		return nil, err
+	}
+	defer func() { _ = proceed.Close() }()
+	p, err := startProcess(l.client, name, argv, nil, readyChild, proceedChild)
+	_, _ = readyChild.Close(), proceedChild.Close()
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = ready.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if _, err := io.ReadFull(ready, make([]byte, 1)); err != nil {
+		p.stop()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, p.failure()
+	}
+	if err := begin(); err != nil {
+		p.stop()
+		return nil, err
+	}
+	if _, err := proceed.Write([]byte{1}); err != nil {
+		p.stop()
+		return nil, p.failure()
+	}
+	return p, nil
 }
 
 // waitLoad waits for the end of a load generator: it interrupts one that does not stop by itself

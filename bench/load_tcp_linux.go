@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -12,71 +13,129 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// setUpTime bounds how long the connections may take to be made and to carry their first message.
+const setUpTime = 20 * time.Second
+
 // loadTCP keeps conns connections to target busy for d: each sends size bytes, waits until they
-// have all come back, and begins again (a closed loop). It is the process that measures latency,
-// so it reads the clock once per answer and stores, and sorts at the end.
-func loadTCP(target netip.AddrPort, conns, size int, d time.Duration) (loadResult, error) {
+// have all come back, and begins again (a closed loop). Before that each carries one message, and
+// begin is called when they all have: what a connection costs to set up (a TLS handshake, at some
+// peers) must not be counted as what a message costs.
+//
+// It is the process that measures latency, so it reads the clock once per answer and stores, and
+// sorts at the end.
+func loadTCP(target netip.AddrPort, conns, size int, d time.Duration, begin func() error) (loadResult, error) {
 	ep, err := newPoll()
 	if err != nil {
 		return loadResult{}, err
 	}
-	defer func() { _ = unix.Close(ep.fd) }()
-	var (
-		res loadResult
-		us  []uint32
-		all = map[int]*loadConn{}
-		out = []byte(strings.Repeat("w", size))
-		in  = make([]byte, 256<<10)
-	)
-	defer func() {
-		for fd := range all {
-			_ = unix.Close(fd)
-		}
-	}()
+	l := &tcpLoad{ep: ep, conns: map[int]*loadConn{}, out: []byte(strings.Repeat("w", size)), in: make([]byte, 256<<10)}
+	defer l.close()
 	for range conns {
 		fd, err := dialTCP(target)
 		if err != nil {
-			return res, err
+			return l.res, err
 		}
-		all[fd] = &loadConn{fd: fd}
+		l.conns[fd] = &loadConn{fd: fd}
 		if err := ep.add(fd, unix.EPOLLIN); err != nil {
-			return res, err
+			return l.res, err
 		}
 	}
-	start := time.Now()
-	for _, c := range all {
-		c.begin(start)
-		if err := c.send(out, ep); err != nil {
-			res.failed++
+	start := l.sendAll()
+	if err := l.loop(start.Add(setUpTime), false); err != nil {
+		return l.res, err
+	}
+	if waiting := len(l.conns) - int(l.res.requests); waiting > 0 {
+		return l.res, fmt.Errorf("%d of %d connections carried nothing within %s", waiting, conns, setUpTime)
+	}
+	if err := begin(); err != nil {
+		return l.res, err
+	}
+	l.res, l.us = loadResult{failed: l.res.failed}, l.us[:0]
+	start = l.sendAll()
+	if err := l.loop(start.Add(d), true); err != nil {
+		return l.res, err
+	}
+	l.res.duration = time.Since(start)
+	l.res.setPercentiles(l.us)
+	return l.res, nil
+}
+
+// tcpLoad is the state of the load generator.
+type tcpLoad struct {
+	ep      *poll
+	conns   map[int]*loadConn
+	out, in []byte
+	res     loadResult
+	us      []uint32 // latencies, at most maxLatencies
+}
+
+func (l *tcpLoad) close() {
+	for fd := range l.conns {
+		_ = unix.Close(fd)
+	}
+	_ = unix.Close(l.ep.fd)
+}
+
+// sendAll begins a message on each connection and gives the time at which it did.
+func (l *tcpLoad) sendAll() time.Time {
+	now := time.Now()
+	for _, c := range l.conns {
+		c.begin(now)
+		if err := c.send(l.out, l.ep); err != nil {
+			l.drop(c)
 		}
 	}
-	end := start.Add(d)
-	for now := start; now.Before(end) && len(all) > 0; now = time.Now() {
-		events, err := ep.wait(int(end.Sub(now)/time.Millisecond) + 1)
+	return now
+}
+
+func (l *tcpLoad) drop(c *loadConn) {
+	l.res.failed++
+	delete(l.conns, c.fd)
+	_ = unix.Close(c.fd)
+}
+
+// loop serves the connections until end or until none is left. With again, a connection whose
+// message has come back begins another; without, loop returns when all have come back.
+func (l *tcpLoad) loop(end time.Time, again bool) error {
+	for now := time.Now(); now.Before(end) && len(l.conns) > 0; now = time.Now() {
+		if !again && int(l.res.requests) >= len(l.conns) {
+			return nil
+		}
+		events, err := l.ep.wait(int(end.Sub(now)/time.Millisecond) + 1)
 		if err != nil {
-			return res, err
+			return err
 		}
 		for _, e := range events {
-			c := all[int(e.Fd)]
-			took, finished, err := c.turn(e.Events, in, out, ep)
-			if err != nil {
-				res.failed++
-				delete(all, c.fd)
-				_ = unix.Close(c.fd)
-				continue
-			}
-			if finished {
-				res.requests++
-				res.bytes += int64(size)
-				if len(us) < maxLatencies {
-					us = append(us, uint32(took.Microseconds()))
-				}
+			if c := l.conns[int(e.Fd)]; c != nil {
+				l.serve(c, e.Events, again)
 			}
 		}
 	}
-	res.duration = time.Since(start)
-	res.setPercentiles(us)
-	return res, nil
+	return nil
+}
+
+func (l *tcpLoad) serve(c *loadConn, events uint32, again bool) {
+	finished, err := c.turn(events, l.in, l.out, l.ep)
+	if err != nil {
+		l.drop(c)
+		return
+	}
+	if !finished {
+		return
+	}
+	now := time.Now()
+	l.res.requests++
+	l.res.bytes += int64(len(l.out))
+	if len(l.us) < maxLatencies {
+		l.us = append(l.us, uint32(now.Sub(c.since).Microseconds()))
+	}
+	if !again {
+		return
+	}
+	c.begin(now)
+	if err := c.send(l.out, l.ep); err != nil {
+		l.drop(c)
+	}
 }
 
 // loadConn is one connection of the load generator, with one message on its way.
@@ -108,36 +167,30 @@ func (c *loadConn) send(out []byte, ep *poll) error {
 }
 
 // turn does what the connection is ready for and reports a message that has come back whole.
-func (c *loadConn) turn(events uint32, in, out []byte, ep *poll) (took time.Duration, finished bool, err error) {
+func (c *loadConn) turn(events uint32, in, out []byte, ep *poll) (finished bool, err error) {
 	if events&unix.EPOLLOUT != 0 && c.blocked {
 		if err := c.send(out, ep); err != nil {
-			return 0, false, err
+			return false, err
 		}
 	}
 	if events&^unix.EPOLLOUT == 0 {
-		return 0, false, nil
+		return false, nil
 	}
 	n, err := unix.Read(c.fd, in)
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
-		return 0, false, nil
+		return false, nil
 	}
 	if err != nil {
-		return 0, false, err
+		return false, err
 	}
 	if n == 0 {
-		return 0, false, errClosed
+		return false, errClosed
 	}
 	c.received += n
 	if c.received > len(out) {
-		return 0, false, fmt.Errorf("more came back than was sent: %d of %d bytes", c.received, len(out))
+		return false, fmt.Errorf("more came back than was sent: %d of %d bytes", c.received, len(out))
 	}
-	if c.received < len(out) {
-		return 0, false, nil
-	}
-	now := time.Now()
-	took = now.Sub(c.since)
-	c.begin(now)
-	return took, true, c.send(out, ep)
+	return c.received == len(out), nil
 }
 
 func dialTCP(target netip.AddrPort) (int, error) {
@@ -160,8 +213,8 @@ func dialTCP(target netip.AddrPort) (int, error) {
 }
 
 // runLoadTCP is the load generator as a program: ADDR CONNS SIZE DURATION; it prints a line that
-// parseResult reads.
-func runLoadTCP(args []string, out io.Writer) error {
+// parseResult reads. begin is called between the set-up and the load.
+func runLoadTCP(args []string, out io.Writer, begin func() error) error {
 	if len(args) != 4 {
 		return fmt.Errorf("want ADDR CONNS SIZE DURATION, have %q", args)
 	}
@@ -181,11 +234,29 @@ func runLoadTCP(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r, err := loadTCP(target, conns, size, d)
+	r, err := loadTCP(target, conns, size, d, begin)
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "%srequests=%d bytes=%d micros=%d failed=%d p50=%d p99=%d p999=%d\n", resultPrefix,
 		r.requests, r.bytes, r.duration.Microseconds(), r.failed, r.p50.Microseconds(), r.p99.Microseconds(), r.p999.Microseconds())
 	return err
+}
+
+// Descriptors by which the bench and its load generator agree on the beginning.
+const (
+	readyFD = 3 // the load generator writes a byte: the connections are there
+	goFD    = 4 // and reads one: begin
+)
+
+// agree tells the bench that the connections are there and waits until it has read the clocks.
+func agree() error {
+	ready, proceed := os.NewFile(readyFD, "ready"), os.NewFile(goFD, "go")
+	if _, err := ready.Write([]byte{1}); err != nil {
+		return fmt.Errorf("telling that the connections are there: %w", err)
+	}
+	if _, err := io.ReadFull(proceed, make([]byte, 1)); err != nil {
+		return fmt.Errorf("waiting for the beginning: %w", err)
+	}
+	return errors.Join(ready.Close(), proceed.Close())
 }

@@ -64,7 +64,7 @@ func runRole(ctx context.Context, args []string, out io.Writer) (handled bool, e
 		return true, serveTCP(args[1])
 	case args[0] == "load-tcp":
 		signal.Reset()
-		return true, runLoadTCP(args[1:], out)
+		return true, runLoadTCP(args[1:], out, agree)
 	}
 	return false, nil
 }

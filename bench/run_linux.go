@@ -182,14 +182,14 @@ func (r *runner) measure(ctx context.Context, c benchCase, d *deployment, backen
 // try takes one sample.
 func (r *runner) try(ctx context.Context, c benchCase, d *deployment, backend *process, round int) (sample, error) {
 	s := sample{Type: "sample", Case: c.id(), Peer: d.peer, Round: round, IdleRSS: d.idle}
-	if _, err := r.lab.load(ctx, c, d.target, warmUp); err != nil {
+	if _, err := r.lab.load(ctx, c, d.target, warmUp, func() error { return nil }); err != nil {
 		return s, err
 	}
-	before, err := readUsage(d.proxies, backend)
-	if err != nil {
-		return s, err
-	}
-	load, err := r.lab.load(ctx, c, d.target, r.plan.slot)
+	var before usage
+	load, err := r.lab.load(ctx, c, d.target, r.plan.slot, func() (err error) {
+		before, err = readUsage(d.proxies, backend)
+		return err
+	})
 	if err != nil {
 		return s, err
 	}

@@ -177,6 +177,15 @@ func (c *Core) Tick() { c.wheel.advance(c.now) }
 // NextTimer tells when Tick should be called again at the latest.
 func (c *Core) NextTimer() (at time.Duration, ok bool) { return c.wheel.next() }
 
+// SetIdentity tells who the workload is, once its certificate is there. Counters and pools that
+// come after carry it.
+func (c *Core) SetIdentity(id string) {
+	if id != c.self.Identity {
+		c.self.Identity = id
+		clear(c.series)
+	}
+}
+
 // SetTable replaces what the core knows of the mesh. Requests that are under way keep the
 // decision they were given; those that waited for discovery are decided now.
 func (c *Core) SetTable(t *decide.Table) {

@@ -176,7 +176,12 @@ func (p *proxy) ownAddrs() []netip.AddrPort {
 // is told so afterwards.
 func (p *proxy) onTable(t *decide.Table) {
 	inForce := make(chan struct{}, p.reg.Shards())
+	id := ""
+	if pair := p.agent.Identity().Load().Pair; pair != nil {
+		id = pair.ID.String()
+	}
 	p.driver.Post(func(c *core.Core) {
+		c.SetIdentity(id)
 		c.SetTable(t)
 		inForce <- struct{}{}
 	})

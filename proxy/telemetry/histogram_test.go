@@ -31,7 +31,7 @@ func TestBucketsBeginAndEndWhereTheirBoundsSay(t *testing.T) {
 			if got := bucketOf(t, &h); got != i {
 				t.Errorf("%d µs is in bucket %d, want %d (%d to below %d)", us, got, i, lo, hi)
 			}
-			if us := us; h.sum.Load() != us {
+			if h.sum.Load() != us {
 				t.Errorf("%d µs: the sum is %d", us, h.sum.Load())
 			}
 		}

@@ -40,7 +40,7 @@ func page(t testing.TB, r *Registry) map[string]*dto.MetricFamily {
 	}
 	seen := map[string]bool{}
 	for line := range strings.Lines(b.String()) {
-		if name, _, _ := strings.Cut(line, "} "); !strings.HasPrefix(line, "#") {
+		if name := line[:max(strings.LastIndexByte(line, ' '), 0)]; !strings.HasPrefix(line, "#") {
 			if seen[name] {
 				t.Errorf("there twice: %s", name)
 			}

@@ -133,7 +133,7 @@ func quote(command string) string { return "'" + strings.ReplaceAll(command, "'"
 // background starts a command that goes on running.
 func (s *session) background(name, command string) {
 	s.t.Helper()
-	if out, code := s.run(fmt.Sprintf("{ %s\n} >%s 2>&1 </dev/null &", command, quote(s.log(name)))); code != 0 {
+	if out, code := s.run(fmt.Sprintf(": >%[2]s; { %[1]s\n} >>%[2]s 2>&1 </dev/null &", command, quote(s.log(name)))); code != 0 {
 		s.t.Fatalf("starting %q: %s", command, out)
 	}
 }
