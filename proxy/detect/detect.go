@@ -31,15 +31,27 @@ const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 // methods that are recognised before their request line is complete.
 var methods = [...]string{"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
 
-// Sniff looks at the first bytes of a connection.
+// Sniff looks at the first bytes of a connection. A verdict other than NeedMore stays whatever
+// bytes follow.
 //
 // A known method counts as HTTP only if a request target follows, so that "GET key" of a Redis
 // inline command stays opaque. An unknown method needs its whole request line.
 func Sniff(p []byte) Verdict {
+	v := sniff(p[:min(len(p), MaxSniff)])
+	if v == NeedMore && len(p) >= MaxSniff {
+		return Opaque
+	}
+	return v
+}
+
+func sniff(p []byte) Verdict {
 	if len(p) == 0 {
 		return NeedMore
 	}
 	if p[0] == 0x16 { // TLS handshake record (RFC 8446 section 5.1)
+		if len(p) == 2 && p[1] != 3 {
+			return Opaque
+		}
 		if len(p) < 3 {
 			return NeedMore
 		}
@@ -48,23 +60,24 @@ func Sniff(p []byte) Verdict {
 		}
 		return Opaque
 	}
-	if p[0] == '\r' || p[0] == '\n' { // one empty line before a request is tolerated (RFC 9112 section 2.2)
-		if len(p) == 1 && p[0] == '\r' {
+	if p[0] == '\r' { // one empty line before a request is tolerated (RFC 9112 section 2.2)
+		switch {
+		case len(p) == 1:
+			return NeedMore
+		case p[1] != '\n':
+			return Opaque
+		case len(p) == 2:
 			return NeedMore
 		}
-		if p[0] == '\r' && p[1] == '\n' {
-			if len(p) == 2 {
-				return NeedMore
-			}
-			if v := sniffLine(p[2:]); v != HTTP2 {
-				return v
-			}
+		if v := sniffLine(p[2:]); v != HTTP2 { // nothing may stand before a preface
+			return v
 		}
 		return Opaque
 	}
 	return sniffLine(p)
 }
 
+// sniffLine judges what begins with a request line, or with a preface of HTTP/2.
 func sniffLine(p []byte) Verdict {
 	if n := min(len(p), len(preface)); string(p[:n]) == preface[:n] {
 		if n == len(preface) {
@@ -95,7 +108,7 @@ func sniffLine(p []byte) Verdict {
 			return sniffTarget(m, p[i+1:])
 		}
 	}
-	return sniffWholeLine(p)
+	return sniffRest(p[i:])
 }
 
 // sniffTarget judges what follows a known method and its space.
@@ -123,19 +136,25 @@ func sniffTarget(method string, p []byte) Verdict {
 	return Opaque
 }
 
-// sniffWholeLine wants "METHOD target HTTP/1.x" up to its line end.
-func sniffWholeLine(p []byte) Verdict { return sniffRest(p) }
-
+// sniffRest wants " HTTP/1.x" at the end of the line.
 func sniffRest(p []byte) Verdict {
+	const version = " HTTP/1."
 	nl := bytes.IndexByte(p, '\n')
-	if nl < 0 {
-		if len(p) >= MaxSniff {
+	line := p
+	if nl >= 0 {
+		line = p[:nl]
+	}
+	for _, b := range line {
+		if b < ' ' && b != '\r' { // no text: another protocol, whose answer should not wait for a line
 			return Opaque
 		}
+	}
+	if nl < 0 {
 		return NeedMore
 	}
-	line := bytes.TrimSuffix(p[:nl], []byte("\r"))
-	if len(line) > 9 && bytes.Contains(line[len(line)-9:], []byte(" HTTP/1.")) {
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	n := len(line) - len(version) - 1
+	if n > 0 && string(line[n:n+len(version)]) == version && line[len(line)-1] >= '0' && line[len(line)-1] <= '9' {
 		return HTTP1
 	}
 	return Opaque

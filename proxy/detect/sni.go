@@ -1,20 +1,27 @@
 package detect
 
+// maxHello bounds the bytes in which a ClientHello is looked for. The usual ones have some 500
+// bytes, 2000 with a post-quantum key share.
+const maxHello = 2 * MaxSniff
+
 // SNI takes the server name out of a TLS ClientHello (RFC 6066 section 3). done is false while
-// the hello is not complete; name is nil if the hello has none or is not one. The name points
-// into p and is not checked: canonicalise it like any host. The hello may span records.
+// the hello is not complete; name is nil if the hello has none or is not one. The hello may span
+// records. The name may point into p and is not checked: canonicalise it like any host.
+//
+// SNI never answers false for an input of at least twice MaxSniff.
 func SNI(p []byte) (name []byte, done bool) {
-	if len(p) >= MaxSniff*2 {
-		done = true // give up on monsters; what was found decides
-	}
+	done = len(p) >= maxHello // give up on monsters
 	hello, complete := handshakeBytes(p)
+	if len(hello) > 0 && hello[0] != 1 { // not a ClientHello
+		return nil, true
+	}
 	if len(hello) < 4 {
 		return nil, done || complete
 	}
-	if hello[0] != 1 { // not a ClientHello
+	n := int(hello[1])<<16 | int(hello[2])<<8 | int(hello[3])
+	if n > maxHello {
 		return nil, true
 	}
-	n := int(hello[1])<<16 | int(hello[2])<<8 | int(hello[3])
 	if len(hello) < 4+n {
 		return nil, done || complete
 	}
@@ -25,29 +32,32 @@ func SNI(p []byte) (name []byte, done bool) {
 // usual case, it does not copy. complete means that something else than a handshake record
 // follows, so that more input cannot help.
 func handshakeBytes(p []byte) (h []byte, complete bool) {
-	first := true
-	for len(p) >= 5 {
+	for first := true; len(p) > 0; first = false {
 		if p[0] != 0x16 {
 			return h, true
+		}
+		if len(p) < 5 {
+			return h, false
 		}
 		n := int(p[3])<<8 | int(p[4])
 		p = p[5:]
 		part := p[:min(n, len(p))]
 		if first {
-			h, first = part[:len(part):len(part)], false
+			h = part[:len(part):len(part)] // the next part must not be written into p
 		} else {
 			h = append(h, part...)
 		}
-		if len(p) < n {
+		p = p[len(part):]
+		if len(part) < n {
 			return h, false
 		}
-		p = p[n:]
 	}
 	return h, false
 }
 
 // parseHello walks a ClientHello body to the server_name extension. Every length is checked; a
-// bad one ends the walk.
+// bad one ends the walk. A list of several names is refused as crypto/tls does: who reads the
+// first and who reads the last would route differently.
 func parseHello(b []byte) []byte {
 	take := func(n int) []byte {
 		if n < 0 || len(b) < n {
@@ -81,14 +91,11 @@ func parseHello(b []byte) []byte {
 		if kind != 0 {
 			continue
 		}
-		if len(ext) < 5 || ext[2] != 0 { // list length, then type host_name
+		// List length, type host_name, name length, name.
+		if len(ext) <= 5 || int(ext[0])<<8|int(ext[1]) != len(ext)-2 || ext[2] != 0 || int(ext[3])<<8|int(ext[4]) != len(ext)-5 {
 			return nil
 		}
-		n := int(ext[3])<<8 | int(ext[4])
-		if len(ext) < 5+n {
-			return nil
-		}
-		return ext[5 : 5+n]
+		return ext[5:]
 	}
 	return nil
 }

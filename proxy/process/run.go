@@ -235,15 +235,35 @@ func (p *proxy) serve(ctx context.Context, signals <-chan os.Signal) error {
 	p.tellReady(p.ready)
 	p.log.Info("serving", "proxy", p.cfg.Name, "link", p.ready.Link, "outbound", p.ready.Proxy, "metrics", p.ready.Metrics)
 
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-		return nil
-	case s := <-signals:
-		p.log.Info("draining", "signal", s.String())
+	for {
+		select {
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+			return nil
+		case s := <-signals:
+			if !asksToLeave(s) {
+				p.log.Info("draining", "signal", s.String())
+				return p.drain(ctx, signals, drained)
+			}
+			wg.Go(func() { p.leave(ctx) })
+		}
 	}
-	return p.drain(ctx, signals, drained)
+}
+
+// leave tells the mesh that the workload takes no new requests, and whoever started us when that
+// is known. Everything is served as before: the application, which has not been told yet, still
+// answers and calls.
+func (p *proxy) leave(ctx context.Context) {
+	announce, cancel := context.WithTimeout(ctx, announceDrain)
+	defer cancel()
+	err := p.agent.Drain(announce)
+	p.log.Info("leaving announced", "err", err)
+	p.leftOnce.Do(func() {
+		if p.readyFile != nil {
+			io.WriteString(p.readyFile, config.LeftLine) //nolint:errcheck // the starter went away
+		}
+	})
 }
 
 func (p *proxy) awaitReady(ctx context.Context, signals <-chan os.Signal, failed <-chan error) error {

@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -178,6 +179,9 @@ func runConsole(t *testing.T, s *session, b block) {
 
 func differ(t *testing.T, page string, line int, command string, want, got []string) {
 	t.Helper()
+	if n := len(got) - 60; n > 0 {
+		got = append([]string{fmt.Sprintf("(%d lines)", n)}, got[n:]...)
+	}
 	t.Errorf("%s:%d: %s\n--- the page shows\n%s\n--- it printed\n%s", page, line, command, strings.Join(trim(want), "\n"), strings.Join(trim(got), "\n"))
 }
 

@@ -48,7 +48,7 @@ func TestTrafficOutlivesTheControlPlane(t *testing.T) {
 	if fails := failures(all); len(fails) > 0 {
 		t.Errorf("control plane killed: %d of %d requests failed, want 0: %+v", len(fails), len(all), fails[:min(3, len(fails))])
 	}
-	t.Logf("control plane killed: %d requests, 0 lost", len(all))
+	t.Logf("control plane killed: %d requests, %d lost", len(all), len(failures(all)))
 
 	// A proxy dies while nobody can tell it anything.
 	l = me.startLoad(8, "http://shop/")

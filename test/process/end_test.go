@@ -37,7 +37,7 @@ func TestAReplicaLeavesWithoutALostRequest(t *testing.T) {
 	if last > 0 {
 		t.Errorf("%d requests went to the leaving instance long after", last)
 	}
-	t.Logf("%d requests, 0 lost; the instance was gone after %s", len(all), gone)
+	t.Logf("%d requests, %d lost; the instance was gone after %s", len(all), len(failures(all)), gone)
 }
 
 // TestTheExitCodeIsTheCommands: weft run is transparent to shells and supervisors.

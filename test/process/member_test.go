@@ -81,9 +81,11 @@ func (w *world) serve(name, role string, flags []string, args ...string) *member
 	w.t.Helper()
 	port := strconv.Itoa(freePort(w.t))
 	spec := port
-	for i, f := range flags { // "--port :http" means: the free port, with this protocol
+	for i, f := range flags { // "--port :tcp" means: the free port, with this protocol; "": http, with this name
 		if f == "--port" {
-			spec = port + flags[i+1]
+			if spec = port + flags[i+1]; spec == port {
+				spec = "http=" + port + ":http"
+			}
 			flags = append(append([]string{}, flags[:i]...), flags[i+2:]...)
 			break
 		}
