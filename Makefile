@@ -3,6 +3,9 @@
 export GOTOOLCHAIN = go1.27.4
 export CGO_ENABLED = 0
 
+# Without grpc's debug pages the binaries are a sixth smaller, and so is what stays in memory.
+BUILD := -trimpath -ldflags='-s -w' -tags grpcnotrace
+
 BIN := bin
 TOOLS := $(CURDIR)/.tools
 GOLANGCI := $(TOOLS)/golangci-lint-v2.15.0
@@ -14,7 +17,7 @@ help: ## list the targets
 
 build: ## build weft and weft-proxy into bin/
 	@mkdir -p $(BIN)
-	go build -trimpath -ldflags='-s -w' -o $(BIN)/ ./cmd/weft ./cmd/weft-proxy
+	go build $(BUILD) -o $(BIN)/ ./cmd/weft ./cmd/weft-proxy
 
 demo: build ## show a working mesh on this machine (Ctrl-C ends it)
 	$(BIN)/weft demo $(DEMO_FLAGS)
@@ -38,10 +41,10 @@ $(GOLANGCI):
 
 bench: deps build ## measure weft beside HAProxy, Envoy and direct (root, some minutes)
 	@mkdir -p dist
-	go run ./bench -json dist/bench.jsonl -svg dist/bench.svg
+	go run ./bench -weft $(BIN) -json dist/bench.jsonl -svg dist/bench.svg
 
 bench-quick: deps build ## the central case in at most 60 s; the last line is JSON
-	@go run ./bench -quick
+	@go run ./bench -quick -weft $(BIN)
 
 generate: ## make generated files again (protobuf, schemas, code pages)
 	go generate ./...

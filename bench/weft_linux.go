@@ -35,7 +35,7 @@ func findWeft(ctx context.Context, o options) (peer, error) {
 		if dir, err = filepath.Abs(filepath.Join(o.cache, "weft")); err != nil {
 			return nil, err
 		}
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir+"/", "./cmd/weft", "./cmd/weft-proxy")
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-tags", "grpcnotrace", "-o", dir+"/", "./cmd/weft", "./cmd/weft-proxy")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			return nil, &problem{what: "weft does not build; it is left out", why: excerpt(out), next: []string{"go build ./cmd/..."}, err: err}

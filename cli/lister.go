@@ -72,6 +72,8 @@ func (l *lister) connect(ctx context.Context) (*grpc.ClientConn, error) {
 	}
 	select {
 	case <-l.keeper.Ready():
+	case <-l.keeper.Refused():
+		return nil, l.keeper.Refusal()
 	case <-ctx.Done():
 		return nil, errors.Join(errors.New("no certificate yet"), ctx.Err())
 	}

@@ -64,6 +64,8 @@ func obtain(ctx context.Context, k *agent.Keeper, at place.Target) error {
 	select {
 	case <-k.Ready():
 		return nil
+	case <-k.Refused():
+		return k.Refusal()
 	case <-ctx.Done():
 		e := codes.New("W4002", "no identity could be got from the control plane")
 		e.Why, e.Where, e.Err = "no certificate within the timeout: it is not reachable there, or the token is not good", at.Addr, ctx.Err()

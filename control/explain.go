@@ -157,7 +157,7 @@ func (s *meshService) findClient(q *question, req *pb.ExplainRequest, snap *snap
 		if r := clientRank(w, from, q.namespace); r > bestRank {
 			best, bestRank = w, r
 		}
-		known = append(known, n.String(), n.Name)
+		known = append(known, n.String(), n.Name, w.GetLabels()["app"])
 	}
 	if best != nil {
 		q.namespace, q.proxy = best.GetName().GetNamespace(), best.GetProxy()

@@ -2,6 +2,7 @@ package join
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -106,6 +107,9 @@ func listServices(ctx context.Context, o *Options) ([]model.Service, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	services, err := o.Lister.Services(ctx, o.Namespace)
+	if coded := (*codes.Error)(nil); errors.As(err, &coded) {
+		return nil, coded // it says more than we could
+	}
 	if err != nil {
 		e := codes.New("W4113", fmt.Sprintf("cannot list the services of namespace %s", o.Namespace))
 		e.Why, e.Err = err.Error(), err

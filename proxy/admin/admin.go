@@ -8,15 +8,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/weft-mesh/weft/proxy/telemetry"
 )
 
-// Server is the pages of one proxy.
+// Server is the pages of one proxy. State and Ready are called from many goroutines.
 type Server struct {
 	Registry *telemetry.Registry
 	// State gives what /state shows; it is marshalled as JSON.
@@ -47,20 +51,29 @@ func (s *Server) ServeState(ctx context.Context, ln net.Listener) error {
 	return serve(ctx, ln, mux)
 }
 
-// ListenUnix makes the socket at path, mode 0600, over a dead one.
+// ListenUnix makes the socket at path, mode 0600, over a dead one. Anything else at path is left
+// alone and an error.
 func ListenUnix(path string) (net.Listener, error) {
-	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		c.Close() //nolint:errcheck // only asked whether somebody is there
-		return nil, fmt.Errorf("admin socket %s: another proxy answers on it", path)
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode().Type() != fs.ModeSocket {
+			return nil, errors.New("something that is not a socket is there")
+		}
+		if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+			c.Close()
+			return nil, errors.New("another process answers there")
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
 	}
-	os.Remove(path) //nolint:errcheck // listening tells
-	ln, err := net.Listen("unix", path)
+	lc := net.ListenConfig{Control: private}
+	ln, err := lc.Listen(context.Background(), "unix", path)
 	if err != nil {
-		return nil, fmt.Errorf("admin socket: %w", err)
+		return nil, err
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		ln.Close() //nolint:errcheck // the chmod is what failed
-		return nil, fmt.Errorf("admin socket: %w", err)
+	if err := os.Chmod(path, 0o600); err != nil { // for systems on which private does nothing
+		ln.Close()
+		return nil, err
 	}
 	return ln, nil
 }
@@ -78,14 +91,18 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ready")
 }
 
+// maxConns bounds the connections of one listener; more wait in the kernel.
+const maxConns = 64
+
 func serve(ctx context.Context, ln net.Listener, h http.Handler) error {
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0), // a client's mistakes are not news
 	}
 	stop := context.AfterFunc(ctx, func() { srv.Close() }) //nolint:errcheck // ends Serve, which tells
 	defer stop()
-	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+	if err := srv.Serve(netutil.LimitListener(ln, maxConns)); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

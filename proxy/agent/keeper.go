@@ -39,8 +39,11 @@ type Keeper struct {
 	claims *identity.Claims // of the join token, unverified; nil without one
 	store  *identity.Store
 	ready  latch
+	// refused is set when the control plane gave a reason that no repetition changes.
+	refused latch
 
-	mu      sync.Mutex // guards renewAt, offset
+	mu      sync.Mutex // guards what follows
+	refusal error      // set before refused
 	renewAt time.Time
 	offset  time.Duration // this clock minus the control plane's
 }
@@ -62,7 +65,7 @@ func NewKeeper(opt KeeperOptions) (*Keeper, error) {
 	if opt.Rand == nil {
 		opt.Rand = mrand.Float64
 	}
-	k := &Keeper{opt: opt, store: &identity.Store{Now: opt.Now}, ready: newLatch()}
+	k := &Keeper{opt: opt, store: &identity.Store{Now: opt.Now}, ready: newLatch(), refused: newLatch()}
 	switch c := opt.Control; {
 	case c.Socket == "" && c.Addr == "":
 		return nil, badOptions("neither a socket nor an address of the control plane is given")
@@ -87,6 +90,36 @@ func (k *Keeper) Store() *identity.Store { return k.store }
 
 // Ready gives a channel that is closed once there is an identity.
 func (k *Keeper) Ready() <-chan struct{} { return k.ready.done() }
+
+// Refused gives a channel that is closed once the control plane refused the identity for a reason
+// that no repetition changes, such as a token for another account; Refusal gives the reason.
+// Before the first identity nothing is to be waited for then; after it, Run goes on trying.
+func (k *Keeper) Refused() <-chan struct{} { return k.refused.done() }
+
+// Refusal gives the coded error of the first refusal, nil without one.
+func (k *Keeper) Refusal() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.refusal
+}
+
+// noteRefusal keeps the first error that is a final one.
+func (k *Keeper) noteRefusal(err error) {
+	var coded *codes.Error
+	if !errors.As(err, &coded) || !final[coded.Code] {
+		return
+	}
+	k.mu.Lock()
+	if k.refusal == nil {
+		k.refusal = coded
+	}
+	k.mu.Unlock()
+	k.refused.set()
+}
+
+// final are the reasons that only a person can remove: of requests, tokens, and a control plane
+// that is not the one expected.
+var final = map[string]bool{"W2101": true, "W2102": true, "W2103": true, "W2104": true, "W2202": true, "W2207": true}
 
 // ClockOffset is this machine's clock minus the control plane's, as of the last certificate.
 func (k *Keeper) ClockOffset() time.Duration {
@@ -127,6 +160,7 @@ func (k *Keeper) keep(ctx context.Context) {
 		if ctx.Err() != nil {
 			break
 		}
+		k.noteRefusal(err)
 		// Once is a hiccup; after that it is told when the pauses reach their longest, and then
 		// about every minute.
 		if failures == 0 || failures%30 == 6 {

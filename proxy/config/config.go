@@ -4,11 +4,14 @@
 package config
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
 	"time"
+
+	"github.com/weft-mesh/weft/codes"
 )
 
 // Config is the start-up configuration of a proxy, as one JSON document. Unknown fields are
@@ -126,20 +129,42 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("duration: want a string such as \"5s\": %w", err)
 	}
 	v, err := time.ParseDuration(s)
+	if err != nil {
+		return err
+	}
 	*d = Duration(v)
-	return err
+	return nil
 }
 
-// Read decodes one Config, refusing unknown fields and trailing data.
+// maxSize bounds the document that Read takes.
+const maxSize = 1 << 20
+
+// Read decodes one Config, refusing unknown fields and trailing data. Errors are coded W3021.
 func Read(r io.Reader) (*Config, error) {
-	dec := json.NewDecoder(io.LimitReader(r, 1<<20))
+	b, err := io.ReadAll(io.LimitReader(r, maxSize+1))
+	switch {
+	case err != nil:
+		return nil, unreadable("it could not be read", err)
+	case len(b) > maxSize:
+		return nil, unreadable(fmt.Sprintf("it has more than %d bytes", maxSize), nil)
+	case len(bytes.TrimSpace(b)) == 0:
+		return nil, unreadable("it is empty", nil)
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
 	var c Config
 	if err := dec.Decode(&c); err != nil {
-		return nil, fmt.Errorf("proxy configuration: %w", err)
+		return nil, unreadable(fmt.Sprintf("before byte %d: %v", dec.InputOffset(), err), err)
 	}
-	if dec.More() {
-		return nil, fmt.Errorf("proxy configuration: data after the JSON document")
+	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // Token gives it as it is
+		return nil, unreadable(fmt.Sprintf("after the document, at byte %d, there is more", dec.InputOffset()), nil)
 	}
 	return &c, nil
+}
+
+func unreadable(why string, err error) error {
+	e := codes.New("W3021", "the proxy's configuration is not one JSON document of known fields")
+	e.Why, e.Err = why, err
+	e.Next = []string{"weft-proxy is started by `weft run`; see docs/proxy.md for its configuration"}
+	return e
 }

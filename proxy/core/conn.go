@@ -10,8 +10,8 @@ import (
 // Water marks of output that waits for a slow reader: above high its source is not read any
 // more, at low it is read again.
 const (
-	highWater = 256 << 10
-	lowWater  = 64 << 10
+	highWater = 64 << 10
+	lowWater  = 16 << 10
 	maxUnsent = 1 << 20
 )
 

@@ -20,7 +20,7 @@ type h1Server struct {
 	headAt   time.Duration
 	inHead   bool // a head has begun, at headAt, and is not complete
 	parsing  bool
-	paused   bool // the upstream is behind: no more body is parsed
+	paused   bool // the upstream is behind: nothing is read
 	raw      bool // after 101
 	reqDone  bool // the current request was parsed to its end
 	headSent bool // of the current response
@@ -159,7 +159,7 @@ func (s *h1Server) run(p []byte) (taken int) {
 }
 
 func (s *h1Server) feed(p []byte) (taken int) {
-	for !s.c.closed && !s.c.closing && !s.paused && !s.raw && !s.handedOver() {
+	for !s.c.closed && !s.c.closing && !s.raw && !s.handedOver() {
 		if s.x != nil && s.reqDone { // the next request waits for this one's response
 			return taken
 		}
@@ -191,9 +191,7 @@ func (s *h1Server) feed(p []byte) (taken int) {
 		case h1.Data:
 			if x := s.x; x != nil {
 				x.reqData(s.p.Data, false)
-				if s.x != nil && x.owedDown > 0 {
-					s.paused = true
-				}
+				s.paused = s.x != nil && x.owedDown > 0 // what is here already goes on
 			}
 		case h1.End:
 			s.requestEnd()
@@ -478,9 +476,6 @@ func (s *h1Server) creditDown(*exchange, int) {
 		s.paused = false
 		if !s.parsing {
 			s.limitInput()
-			if len(s.in) > 0 {
-				s.c.resumeLater()
-			}
 		}
 	}
 }

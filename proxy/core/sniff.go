@@ -150,8 +150,8 @@ func (s *sniffer) decide(declared model.Protocol, mustHTTP bool) {
 		v = detect.Opaque
 	}
 	switch {
-	case v == detect.HTTP2:
-		s.leave()
+	case v == detect.HTTP2, v == detect.Opaque && (declared == model.ProtocolHTTP2 || declared == model.ProtocolGRPC):
+		s.leave() // a preface that is none is told so in HTTP/2
 		serveH2(s.c, false, s.d)
 		s.c.h.received(s.in)
 		if s.c.eof && !s.c.closed {

@@ -30,6 +30,7 @@ func (t *timer) unlink() {
 // occupied slots tells when the next wake-up is due, so an idle proxy sleeps.
 type wheel struct {
 	slot     [slots]timer
+	due      timer // ring of those that fireSlot is about to fire; here, since on the stack it would escape
 	occupied [slots / 64]uint64
 	cur      int64 // all timers at or before this tick have fired
 }
@@ -38,15 +39,21 @@ func (w *wheel) init(now time.Duration) {
 	for i := range w.slot {
 		w.slot[i].prev, w.slot[i].next = &w.slot[i], &w.slot[i]
 	}
+	w.due.prev, w.due.next = &w.due, &w.due
 	w.cur = int64(now / tick)
 }
 
-// arm sets t to fire at the given time; an armed timer is moved.
+// arm sets t to fire at the given time, or up to a tick later; an armed timer is moved. A time
+// that has passed means the next tick.
 func (w *wheel) arm(t *timer, at time.Duration) {
 	if t.armed() {
 		t.unlink()
 	}
-	t.at = max(int64((at+tick-1)/tick), w.cur+1)
+	t.at = int64(at / tick)
+	if at%tick > 0 { // rounding up by adding first would overflow for the far future
+		t.at++
+	}
+	t.at = max(t.at, w.cur+1)
 	i := t.at % slots
 	head := &w.slot[i]
 	t.prev, t.next = head.prev, head
@@ -61,7 +68,8 @@ func (w *wheel) disarm(t *timer) {
 	}
 }
 
-// advance fires everything due at now. A callback may arm and disarm timers.
+// advance fires everything due at now, tick by tick, those of one tick in the order in which they
+// were armed. A callback may arm and disarm timers, but not advance.
 func (w *wheel) advance(now time.Duration) {
 	target := int64(now / tick)
 	for w.cur < target {
@@ -78,13 +86,12 @@ func (w *wheel) advance(now time.Duration) {
 // fireSlot fires the due timers of a slot and keeps those of later turns.
 func (w *wheel) fireSlot(i int64) {
 	head := &w.slot[i]
-	var due timer // own ring, so that callbacks may touch the slot
-	due.prev, due.next = &due, &due
+	due := &w.due // a ring of its own, so that callbacks may touch the slot
 	for t := head.next; t != head; {
 		next := t.next
 		if t.at <= w.cur {
 			t.unlink()
-			t.prev, t.next = due.prev, &due
+			t.prev, t.next = due.prev, due
 			due.prev.next, due.prev = t, t
 		}
 		t = next
@@ -92,7 +99,7 @@ func (w *wheel) fireSlot(i int64) {
 	if head.next == head {
 		w.occupied[i/64] &^= 1 << (i % 64)
 	}
-	for due.next != &due {
+	for due.next != due {
 		t := due.next
 		t.unlink()
 		t.fire()

@@ -126,7 +126,7 @@ func sniffTarget(method string, p []byte) Verdict {
 	}
 	for _, s := range [...]string{"http://", "https://"} {
 		n := min(len(p), len(s))
-		if string(bytes.ToLower(p[:n])) == s[:n] {
+		if equalFold(p[:n], s[:n]) {
 			if n == len(s) {
 				return HTTP1
 			}
@@ -134,6 +134,19 @@ func sniffTarget(method string, p []byte) Verdict {
 		}
 	}
 	return Opaque
+}
+
+// equalFold compares ASCII without case; s is in small letters.
+func equalFold(p []byte, s string) bool {
+	for i, b := range p {
+		if 'A' <= b && b <= 'Z' {
+			b += 'a' - 'A'
+		}
+		if b != s[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // sniffRest wants " HTTP/1.x" at the end of the line.

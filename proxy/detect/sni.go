@@ -56,9 +56,9 @@ func handshakeBytes(p []byte) (h []byte, complete bool) {
 }
 
 // parseHello walks a ClientHello body to the server_name extension. Every length is checked; a
-// bad one ends the walk. A list of several names is refused as crypto/tls does: who reads the
+// bad one ends the walk. Several names count as none, and crypto/tls refuses them: who reads the
 // first and who reads the last would route differently.
-func parseHello(b []byte) []byte {
+func parseHello(b []byte) (name []byte) {
 	take := func(n int) []byte {
 		if n < 0 || len(b) < n {
 			b = nil
@@ -91,11 +91,38 @@ func parseHello(b []byte) []byte {
 		if kind != 0 {
 			continue
 		}
-		// List length, type host_name, name length, name.
-		if len(ext) <= 5 || int(ext[0])<<8|int(ext[1]) != len(ext)-2 || ext[2] != 0 || int(ext[3])<<8|int(ext[4]) != len(ext)-5 {
+		if name != nil { // the extension is there twice
 			return nil
 		}
-		return ext[5:]
+		if name = hostName(ext); name == nil {
+			return nil
+		}
 	}
-	return nil
+	return name
+}
+
+// hostName takes the name out of a server_name extension: a list of entries of type, length,
+// name. Types but host_name are skipped; two names of that type, an empty one or a bad length
+// make all of it invalid.
+func hostName(ext []byte) (name []byte) {
+	if len(ext) < 2 || int(ext[0])<<8|int(ext[1]) != len(ext)-2 {
+		return nil
+	}
+	for list := ext[2:]; len(list) > 0; {
+		if len(list) < 3 {
+			return nil
+		}
+		n := int(list[1])<<8 | int(list[2])
+		if n == 0 || len(list) < 3+n {
+			return nil
+		}
+		if list[0] == 0 {
+			if name != nil {
+				return nil
+			}
+			name = list[3 : 3+n]
+		}
+		list = list[3+n:]
+	}
+	return name
 }

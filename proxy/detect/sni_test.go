@@ -144,6 +144,8 @@ func TestWhatIsNoGoodHelloHasNoName(t *testing.T) {
 		{"an empty name", withExtensions("\x00\x00\x00\x05\x00\x03\x00\x00\x00"), true, ""},
 		{"an empty extension", withExtensions("\x00\x00\x00\x00"), true, ""},
 		{"another type of name", withExtensions("\x00\x00\x00\x06\x00\x04\x07\x00\x01a"), true, ""},
+		{"a name after another type of name", withExtensions("\x00\x00\x00\x0a\x00\x08\x07\x00\x01b\x00\x00\x01a"), true, "a"},
+		{"the extension twice", withExtensions(strings.Repeat("\x00\x00\x00\x06\x00\x04\x00\x00\x01a", 2)), true, ""},
 		{"two names", withExtensions("\x00\x00\x00\x0a\x00\x08\x00\x00\x01a\x00\x00\x01b"), true, ""},
 		{"a list that is longer than its extension", withExtensions("\x00\x00\x00\x06\x00\x05\x00\x00\x01a"), true, ""},
 		{"a name that is longer than its list", withExtensions("\x00\x00\x00\x06\x00\x04\x00\x00\x02a"), true, ""},

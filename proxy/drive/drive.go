@@ -5,6 +5,7 @@ package drive
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -32,6 +33,25 @@ type Security interface {
 	Peer(cs *tls.ConnectionState) (string, bool)
 	// Explain makes an error of a handshake one that says why, with a code.
 	Explain(err error, peer string) error
+}
+
+// Errors of a handshake that crypto/tls lets pass.
+var (
+	ErrNoIdentity = errors.New("the peer showed no identity")
+	ErrNoProtocol = errors.New("the peer did not ask for the link protocol (ALPN)")
+)
+
+// Identify judges a finished handshake and gives the peer's SPIFFE ID. A peer that names no
+// protocol is let through by crypto/tls whatever NextProtos says; a link is nothing else.
+func Identify(s Security, cs *tls.ConnectionState) (string, error) {
+	if cs.NegotiatedProtocol == "" {
+		return "", ErrNoProtocol
+	}
+	peer, ok := s.Peer(cs)
+	if !ok {
+		return "", ErrNoIdentity
+	}
+	return peer, nil
 }
 
 // Listener is a listening socket and what it takes.

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/weft-mesh/weft/codes"
@@ -20,7 +22,7 @@ import (
 // listen binds all sockets and notes their addresses in p.ready.
 func (p *proxy) listen() (err error) {
 	cfg := p.cfg
-	p.ready.PID = os.Getpid()
+	p.ready.PID, p.ready.Leaves = os.Getpid(), canLeave
 	if cfg.Link != "" {
 		if p.ready.Link, err = p.bind(cfg.Link, "link", &core.Listener{Kind: core.ListenLink}); err != nil {
 			return err
@@ -33,6 +35,9 @@ func (p *proxy) listen() (err error) {
 	}
 	for _, s := range cfg.Outbound.Services {
 		what := fmt.Sprintf("service %s/%s:%d", s.Namespace, s.Service, s.Port)
+		if s.Namespace == "" || s.Service == "" || s.Port == 0 {
+			return badConfig("a service listener needs namespace, service and port", "it stands for "+what)
+		}
 		s.Listen, err = p.bind(s.Listen, what, &core.Listener{
 			Kind: core.ListenService, Service: model.Name{Namespace: s.Namespace, Name: s.Service}, Port: s.Port,
 		})
@@ -99,16 +104,27 @@ func (p *proxy) inherit(fd int) error {
 	return nil
 }
 
+// cannotListen says why an address cannot be bound and what to do about it.
 func cannotListen(what, addr string, err error) error {
 	e := codes.New("W3020", "the proxy cannot listen for its "+what)
 	e.Why, e.Where, e.Err = err.Error(), addr, err
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		e.Why = "the address is in use"
-		e.Next = []string{"ss -ltnp | grep " + addr + "   (who has it)", "choose another address, or port 0 for a free one"}
-	case errors.Is(err, syscall.EACCES):
+		e.Next = []string{"ss -ltnp | grep '" + addr[strings.LastIndexByte(addr, ':')+1:] + "'"}
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		e.Why = "this user may not listen there"
-		e.Next = []string{"choose a port above 1023"}
+		e.Next = []string{"choose a port above 1023, or a directory that belongs to this user"}
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		e.Why = "no interface of this machine has the address"
+		e.Next = []string{"ip -brief address"}
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		e.Why = "there are too many open files"
+		e.Next = []string{"ulimit -n 65536"}
+	case strings.HasPrefix(addr, "/"):
+		e.Next = []string{"ls -ld " + addr + " " + filepath.Dir(addr)}
+	default:
+		e.Next = []string{"give an address as ip:port; port 0 takes a free one"}
 	}
 	return e
 }

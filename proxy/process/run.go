@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weft-mesh/weft/codes"
@@ -32,8 +33,9 @@ import (
 
 const (
 	defaultDrain  = 30 * time.Second
-	announceDrain = 2 * time.Second  // how long others may take to learn that we leave
-	readyWait     = 20 * time.Second // for identity and view, at start
+	announceDrain = 2 * time.Second        // how long others may take to learn that we leave
+	hopeDrain     = 300 * time.Millisecond // the same, while there is no control plane to tell them
+	readyWait     = 20 * time.Second       // for identity and view, at start
 )
 
 // Run runs a proxy until a signal arrives on signals, then drains and returns. A second signal
@@ -80,7 +82,7 @@ type proxy struct {
 	readyFile *os.File // to whoever started us; nil: nobody, or told all
 	readyOnce sync.Once
 	leftOnce  sync.Once
-	serving   bool
+	serving   atomic.Bool
 }
 
 func (p *proxy) closeAll() {
@@ -114,6 +116,11 @@ func (p *proxy) setup() error {
 	if err != nil && p.ready.Link+cfg.LinkAdvertise != "" {
 		return badConfig("the link address is not ip:port", err.Error())
 	}
+	if link.Addr().IsUnspecified() && len(w.Ports) > 0 {
+		e := badConfig("peers cannot dial the link address", link.String()+" is every address of this machine and none in particular")
+		e.Next = []string{"weft run --link-advertise ADDRESS:PORT ...", "or let the link listen on one address"}
+		return e
+	}
 	var handover io.Reader
 	if cfg.IdentityFD > 0 {
 		f := os.NewFile(uintptr(cfg.IdentityFD), "identity")
@@ -135,13 +142,17 @@ func (p *proxy) setup() error {
 		Mesh: mesh{p}, Security: security{p.agent.Identity()}, Log: p.log,
 	}
 	p.driver, err = newDriver(cfg.Driver, opt, p.reg)
+	var coded *codes.Error
+	if err != nil && !errors.As(err, &coded) {
+		return cannotListen("connections", "event loops", err)
+	}
 	return err
 }
 
 // defaultLoops leaves room for the application on the same machine: half of the processors.
 func defaultLoops() int { return max(1, runtime.GOMAXPROCS(0)/2) }
 
-func badConfig(what, why string) error {
+func badConfig(what, why string) *codes.Error {
 	e := codes.New("W3021", "the proxy's configuration cannot be used: "+what)
 	e.Why = why
 	e.Next = []string{"weft-proxy is started by `weft run`; see docs/proxy.md for its configuration"}
@@ -201,19 +212,20 @@ func (p *proxy) serve(ctx context.Context, signals <-chan os.Signal) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	failed := make(chan error, 8)
+	failed := make(chan error, 1)
 	start := func(ctx context.Context, what string, f func(context.Context) error) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
 			if err := f(ctx); err != nil && ctx.Err() == nil {
-				failed <- fmt.Errorf("%s: %w", what, err)
+				select {
+				case failed <- fmt.Errorf("%s: %w", what, err):
+				default: // the first ends everything
+				}
 			}
 		}()
 	}
-	drainCtx, drained := context.WithCancel(ctx) // ends the driver when the drain is over
-	defer drained()
-	start(drainCtx, "data path", func(ctx context.Context) error {
+	start(ctx, "data path", func(ctx context.Context) error {
 		defer close(p.driverDone)
 		return p.driver.Run(ctx)
 	})
@@ -231,8 +243,8 @@ func (p *proxy) serve(ctx context.Context, signals <-chan os.Signal) error {
 	if err := p.awaitReady(ctx, signals, failed); err != nil {
 		return err
 	}
-	p.ready.Leaves = canLeave
 	p.tellReady(p.ready)
+	releaseStartup()
 	p.log.Info("serving", "proxy", p.cfg.Name, "link", p.ready.Link, "outbound", p.ready.Proxy, "metrics", p.ready.Metrics)
 
 	for {
@@ -244,7 +256,7 @@ func (p *proxy) serve(ctx context.Context, signals <-chan os.Signal) error {
 		case s := <-signals:
 			if !asksToLeave(s) {
 				p.log.Info("draining", "signal", s.String())
-				return p.drain(ctx, signals, drained)
+				return p.drain(ctx, signals)
 			}
 			wg.Go(func() { p.leave(ctx) })
 		}
@@ -255,10 +267,7 @@ func (p *proxy) serve(ctx context.Context, signals <-chan os.Signal) error {
 // is known. Everything is served as before: the application, which has not been told yet, still
 // answers and calls.
 func (p *proxy) leave(ctx context.Context) {
-	announce, cancel := context.WithTimeout(ctx, announceDrain)
-	defer cancel()
-	err := p.agent.Drain(announce)
-	p.log.Info("leaving announced", "err", err)
+	p.announce(ctx)
 	p.leftOnce.Do(func() {
 		if p.readyFile != nil {
 			io.WriteString(p.readyFile, config.LeftLine) //nolint:errcheck // the starter went away
@@ -266,67 +275,97 @@ func (p *proxy) leave(ctx context.Context) {
 	})
 }
 
+// announce tells the mesh that the workload takes no new requests, and waits until the others
+// know; not for long, if there is nobody to tell.
+func (p *proxy) announce(ctx context.Context) {
+	if len(p.cfg.Workloads[0].Ports) == 0 {
+		return // nobody is sent here
+	}
+	limit := announceDrain
+	if !p.agent.Status().Connected {
+		limit = hopeDrain
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if err := p.agent.Drain(ctx); err != nil {
+		p.log.Info("leaving without the others knowing", "why", err)
+	}
+}
+
+// awaitReady waits until the proxy may serve, bounded.
 func (p *proxy) awaitReady(ctx context.Context, signals <-chan os.Signal, failed <-chan error) error {
 	timer := time.NewTimer(readyWait)
 	defer timer.Stop()
-	select {
-	case <-p.agent.Ready():
-		p.serving = true
-		return nil
-	case err := <-failed:
-		return err
-	case <-signals:
-		return errors.New("stopped before it was ready")
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		e := codes.New("W3022", "the proxy has neither an identity nor a view of the mesh")
-		st := p.agent.Status()
-		e.Why = "the control plane was not reached in " + readyWait.String() + ": " + st.LastError
-		if st.RegisterError != "" {
-			e.Why = st.RegisterError
+	e := codes.New("W3022", "the proxy has neither an identity nor a view of the mesh")
+	e.Next = []string{"weft status"}
+	for {
+		select {
+		case <-p.agent.Ready():
+			p.serving.Store(true)
+			return nil
+		case err := <-failed:
+			return err
+		case s := <-signals:
+			if asksToLeave(s) { // it has not come yet
+				continue
+			}
+			e.Why = "it was stopped before it was ready, by the signal " + s.String()
+		case <-ctx.Done():
+			e.Why, e.Err = "it was stopped before it was ready", ctx.Err()
+		case <-timer.C:
+			st := p.agent.Status()
+			e.Why = "the control plane was not reached in " + readyWait.String() + ": " + st.LastError
+			if st.RegisterError != "" {
+				e.Why = st.RegisterError
+			}
 		}
-		e.Next = []string{"weft status"}
 		return e
 	}
 }
 
 // drain ends in order: tell the control plane, so that peers stop choosing us; finish what is
 // under way; leave. Bounded, and cut short by a second signal.
-func (p *proxy) drain(ctx context.Context, signals <-chan os.Signal, stop context.CancelFunc) error {
+func (p *proxy) drain(ctx context.Context, signals <-chan os.Signal) error {
 	limit := time.Duration(p.cfg.DrainTimeout)
 	if limit <= 0 {
 		limit = defaultDrain
 	}
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
-	announce, cancel := context.WithTimeout(ctx, min(announceDrain, limit))
+	announce, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	told := make(chan struct{})
 	go func() { // ends with announce at the latest
 		defer close(told)
-		if len(p.cfg.Workloads[0].Ports) > 0 {
-			p.agent.Drain(announce) //nolint:errcheck // without a control plane there is nobody to tell
-		}
+		p.announce(announce)
 	}()
 	defer func() { cancel(); <-told }()
-	select {
-	case <-told:
-	case <-signals:
+	if !p.until(told, signals, nil) {
 		return nil
 	}
 	p.driver.Drain()
-	select {
-	case <-p.driverDone:
-	case <-deadline.C:
-		p.log.Warn("drain timeout: work under way is cut off", "code", "W3023", "after", limit)
-	case <-signals:
-	}
-	stop()
-	return nil
+	p.until(p.driverDone, signals, deadline.C)
+	return nil // which ends whatever is left
 }
 
-func (p *proxy) isReady() bool { return p.serving }
+// until waits for done, or for limit to pass; false means that a signal asked for the end at once.
+func (p *proxy) until(done <-chan struct{}, signals <-chan os.Signal, limit <-chan time.Time) bool {
+	for {
+		select {
+		case <-done:
+			return true
+		case <-limit:
+			p.log.Warn("drain timeout: work under way is cut off", "code", "W3023")
+			return true
+		case s := <-signals:
+			if !asksToLeave(s) { // we are leaving already
+				return false
+			}
+		}
+	}
+}
+
+func (p *proxy) isReady() bool { return p.serving.Load() }
 
 // stateOf is what the admin socket shows.
 func (p *proxy) stateOf() any {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -77,6 +78,14 @@ func (m *meshStub) Subscribe(n model.Name) {
 	defer m.mu.Unlock()
 	m.asked = append(m.asked, n)
 }
+
+// names tells what was asked for.
+func (m *meshStub) names() []model.Name {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.asked)
+}
+
 func (*meshStub) SubscribeIP(netip.Addr)                    {}
 func (*meshStub) AddrAbsent(netip.Addr) bool                { return true }
 func (*meshStub) ServiceOfIP(netip.Addr) (model.Name, bool) { return model.Name{}, false }

@@ -133,8 +133,8 @@ func calls(b block) (out []call, before []string) {
 			out = append(out, call{command: cmd, line: b.first + 1 + i})
 		case len(out) == 0:
 			before = append(before, l)
-		case strings.HasSuffix(out[len(out)-1].command, "\\") && len(out[len(out)-1].want) == 0:
-			out[len(out)-1].command += "\n" + strings.TrimPrefix(l, "> ")
+		case strings.HasPrefix(l, "> ") && len(out[len(out)-1].want) == 0: // what the shell asks for more with
+			out[len(out)-1].command += "\n" + l[2:]
 		default:
 			out[len(out)-1].want = append(out[len(out)-1].want, l)
 		}

@@ -186,7 +186,7 @@ func (s *session) end() {
 	if s.t.Failed() {
 		for name := range s.seen {
 			if text, err := os.ReadFile(s.log(name)); err == nil {
-				s.t.Logf("%s printed at last:\n%s", name, s.shown(string(text[max(0, len(text)-2000):])))
+				s.t.Logf("%s printed at last:\n%s", name, s.shown(string(text[max(0, len(text)-600):])))
 			}
 		}
 	}

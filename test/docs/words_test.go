@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	helpVerb  = regexp.MustCompile(`(?m)^  ([a-z-]+) {2,}\S`)
+	helpVerb  = regexp.MustCompile(`(?m)^  ([a-z-]+) +[A-Z]`)
 	helpFlag  = regexp.MustCompile(`(?m)^ +(?:(-[a-zA-Z]), )?(--[a-z-]+)\b`)
 	codeWord  = regexp.MustCompile(`\bW[1-4]\d{3}\b`)
 	metric    = regexp.MustCompile(`\bweft_[a-z_]+\b`)

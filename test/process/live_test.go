@@ -163,7 +163,7 @@ spec:
 		}
 	}
 	_, stderr := w.ask(1, "explain", "GET", "http://web/", "--from", "visito")
-	if !strings.Contains(stderr, "visitor") {
+	if !strings.Contains(stderr, "--from visitor\n") {
 		t.Errorf("the nearest name is not told:\n%s", stderr)
 	}
 }

@@ -51,7 +51,7 @@ func buildAndRun(m *testing.M) (code int, err error) {
 	if err := os.Chmod(bin, 0o755); err != nil { //nolint:gosec // it holds two programs, nothing secret
 		return 1, err
 	}
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", bin+"/", "./cmd/weft", "./cmd/weft-proxy")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-tags", "grpcnotrace", "-o", bin+"/", "./cmd/weft", "./cmd/weft-proxy")
 	build.Dir = filepath.Join("..", "..")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {

@@ -4,13 +4,13 @@ package epoll
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"time"
 
 	"github.com/weft-mesh/weft/proxy/core"
+	"github.com/weft-mesh/weft/proxy/drive"
 	"golang.org/x/sys/unix"
 )
 
@@ -124,17 +124,12 @@ func (l *Loop) dialed(c *conn) {
 	l.shake(c, l.opt.Security.Client(c.dial.Peer), false, max(c.dial.Timeout, time.Second))
 }
 
-var errNoIdentity = errors.New("the peer showed no identity")
-
 // established: a handshake is over, well or not.
 func (l *Loop) established(c *conn, err error) {
 	peer := ""
 	if err == nil {
 		cs := c.tls.ConnectionState()
-		ok := false
-		if peer, ok = l.opt.Security.Peer(&cs); !ok {
-			err = errNoIdentity
-		}
+		peer, err = drive.Identify(l.opt.Security, &cs)
 	}
 	if err != nil {
 		err = l.opt.Security.Explain(err, c.remote.String())

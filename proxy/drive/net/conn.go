@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weft-mesh/weft/proxy/core"
+	"github.com/weft-mesh/weft/proxy/drive"
 )
 
 // conn is one connection: a reader and a writer goroutine, told by the loop what to do. It ends
@@ -45,19 +46,12 @@ func (c *conn) shake(t *tls.Conn, timeout time.Duration) (peer string, err error
 		return "", c.d.opt.Security.Explain(err, where)
 	}
 	cs := t.ConnectionState()
-	peer, ok := c.d.opt.Security.Peer(&cs)
-	if !ok {
-		return "", errNoIdentity
+	if peer, err = drive.Identify(c.d.opt.Security, &cs); err != nil {
+		return "", err
 	}
 	c.tls, c.rw = t, t
 	return peer, nil
 }
-
-type noIdentity struct{}
-
-func (noIdentity) Error() string { return "the peer showed no identity" }
-
-var errNoIdentity = noIdentity{}
 
 // run serves the connection to its end.
 func (c *conn) run() {
