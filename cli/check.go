@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -16,28 +19,34 @@ import (
 func (a *app) checkVerb() *cobra.Command {
 	var pre, exitZero bool
 	cmd := &cobra.Command{
-		Use:   "check [DIR]",
-		Short: "Look for problems in a directory, on this machine, or in the running mesh",
+		Use:   "check [DIR|FILE]",
+		Short: "Look for problems in a directory or file, on this machine, or in the running mesh",
 		Long: `Without an argument it looks at everything that runs: this machine, the control plane, the
 proxies, and the configuration in force. With DIR it reads the configuration in DIR instead, with
 the code of the control plane, and needs none to run; which workloads a selector matches is then
-not known. With --pre it looks at this machine only,
-before anything is started (with DIR at both).
+not known. With FILE it tells what is wrong in that file, read together with the files beside it.
+With --pre it looks at this machine only, before anything is started (with DIR at both).
 
 Each finding has a code, the observed value, the place, and a command that mends it.`,
-		Example: "  weft check\n  weft check --pre\n  weft check mesh/ -o json",
-		Args:    atMost(1, "at most one directory"),
+		Example: "  weft check\n  weft check --pre\n  weft check mesh/ -o json\n  weft check mesh/cart.yaml",
+		Args:    atMost(1, "at most one directory or file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := a.outputFormat()
 			if err != nil {
 				return err
+			}
+			isDir := false
+			if len(args) == 1 {
+				if isDir, err = checkPath(args[0]); err != nil {
+					return err
+				}
 			}
 			var results []mesh.Check
 			if pre || len(args) == 0 {
 				results = append(results, check.Platform(cmd.Context(), check.ThisHost(a.env.Dirs))...)
 			}
 			if len(args) == 1 {
-				results = append(results, a.checkDir(args[0])...)
+				results = append(results, a.checkConfig(args[0], isDir)...)
 			}
 			unreachable := false
 			if !pre && len(args) == 0 {
@@ -80,10 +89,25 @@ func (a *app) checkMesh(ctx context.Context) (results []mesh.Check, unreachable 
 	return results, false, err
 }
 
-// checkDir compiles a directory with the control plane's code.
-func (a *app) checkDir(dir string) []mesh.Check {
+// checkPath refuses a path at which there is nothing, which is a mistake in the command and no
+// finding about a configuration.
+func checkPath(path string) (isDir bool, err error) {
+	fi, err := os.Stat(path)
+	if err == nil {
+		return fi.IsDir(), nil
+	}
+	e := codes.New("W4011", fmt.Sprintf("the configuration %q cannot be read", path))
+	e.Why, e.Err, e.Next = err.Error(), err, []string{"ls -ld " + filepath.Dir(path)}
+	if errors.Is(err, fs.ErrNotExist) {
+		e.Why = "it does not exist"
+	}
+	return false, e
+}
+
+// checkConfig compiles a directory or a file with the control plane's code.
+func (a *app) checkConfig(dir string, isDir bool) []mesh.Check {
 	const area, name = "configuration", "objects in "
-	problems, summary, err := a.env.CheckDir(dir)
+	problems, summary, err := a.env.CheckConfig(dir, isDir)
 	if err != nil {
 		return []mesh.Check{{Area: area, Name: name + dir, State: check.Failed, Evidence: "not read", Fault: mesh.FaultOf(err)}}
 	}

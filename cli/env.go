@@ -33,8 +33,9 @@ type Env struct {
 	Up func(ctx context.Context, o UpOptions) error
 	// Join runs a process in the mesh and gives its exit code.
 	Join func(ctx context.Context, at place.Target, token string, o join.Options) (int, error)
-	// CheckDir compiles the configuration in a directory and gives its problems, or a summary.
-	CheckDir func(dir string) (problems []*codes.Error, summary string, err error)
+	// CheckConfig compiles the configuration in a directory, or in a file as a part of its
+	// directory, and gives its problems, or a summary.
+	CheckConfig func(path string, isDir bool) (problems []*codes.Error, summary string, err error)
 }
 
 // UpOptions say what a control plane is run with.
@@ -53,12 +54,12 @@ func FromOS() Env {
 	return Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Getenv: os.Getenv, Now: time.Now, Dirs: place.FromOS(),
-		Style:    render.Style{ANSI: tty && !dumb && os.Getenv("NO_COLOR") == ""},
-		Terminal: tty && !dumb,
-		Dial:     dial,
-		Up:       up,
-		Join:     joinMesh,
-		CheckDir: checkDir,
+		Style:       render.Style{ANSI: tty && !dumb && os.Getenv("NO_COLOR") == ""},
+		Terminal:    tty && !dumb,
+		Dial:        dial,
+		Up:          up,
+		Join:        joinMesh,
+		CheckConfig: checkConfig,
 	}
 }
 

@@ -37,9 +37,18 @@ var exitTexts = map[int]string{
 // exitOf is the exit code of each coded error that is not simply a failure.
 var exitOf = map[string]int{
 	"W4001": ExitUsage,
+	"W4011": ExitUsage,
 	"W4012": ExitUsage,
+	"W4101": ExitUsage,
+	"W4102": ExitUsage,
+	"W4103": ExitUsage,
+	"W2201": ExitUnreachable,
 	"W4002": ExitUnreachable,
 	"W4003": ExitTimeout,
+	"W2102": ExitForbidden,
+	"W2103": ExitForbidden,
+	"W2104": ExitForbidden,
+	"W2105": ExitForbidden,
 	"W4004": ExitForbidden,
 	"W4020": ExitFailed,
 	"W4021": ExitFindings,

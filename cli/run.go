@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os/signal"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -60,7 +59,7 @@ a protocol the first bytes decide.`,
 			o.RuntimeDir = a.env.Dirs.Runtime()
 			if o.StateDir == "" {
 				if base, err := a.env.Dirs.State("workloads"); err == nil { // without one, nothing is kept
-					o.StateDir = filepath.Join(base, o.Namespace+"."+o.Name)
+					o.StateDir = base
 				}
 			}
 			o.Stdin, o.Stdout, o.Stderr = a.env.Stdin, a.env.Stdout, a.env.Stderr

@@ -76,9 +76,9 @@ func TestRunHandsEverythingToJoinAndGivesItsExitCode(t *testing.T) {
 func TestRunShowsTheCodedErrorOfJoin(t *testing.T) {
 	w := newWorld(t, meshtest.Shop())
 	w.Join = func(context.Context, place.Target, string, join.Options) (int, error) {
-		return 1, &codes.Error{Code: "W4040", What: "weft-proxy was not found"}
+		return 1, &codes.Error{Code: "W4110", What: "the weft-proxy program was not found"}
 	}
-	if code := w.main("run", "--name", "cart", "./cart"); code != ExitFailed || !strings.Contains(w.err.String(), "error W4040") {
+	if code := w.main("run", "--name", "cart", "./cart"); code != ExitFailed || !strings.Contains(w.err.String(), "error W4110") {
 		t.Errorf("exit code %d, stderr %q", code, w.err.String())
 	}
 	if code := w.main("run", "--name", "cart", "--port", "http", "./cart"); code != ExitUsage || !strings.Contains(w.err.String(), "--port") {

@@ -83,17 +83,10 @@ func joinMesh(ctx context.Context, at place.Target, token string, o join.Options
 		}
 		o.Control.Token = token
 	}
-	account := o.ServiceAccount
-	for _, other := range []string{o.Service, o.Name} {
-		if account == "" {
-			account = other
-		}
+	if err := o.Normalize(); err != nil { // what is wrong is told in the words of the flags
+		return ExitFailed, err
 	}
-	namespace := o.Namespace
-	if namespace == "" {
-		namespace = "default"
-	}
-	keeper, err := agent.NewKeeper(agent.KeeperOptions{Control: o.Control, Namespace: namespace, ServiceAccount: account, Log: o.Log})
+	keeper, err := agent.NewKeeper(agent.KeeperOptions{Control: o.Control, Namespace: o.Namespace, ServiceAccount: o.ServiceAccount, Log: o.Log})
 	if err != nil {
 		return ExitFailed, err
 	}
@@ -107,14 +100,21 @@ func joinMesh(ctx context.Context, at place.Target, token string, o join.Options
 // selectsNobody is the warning about a Service whose selector matches no workload.
 const selectsNobody = "W1212"
 
-// checkDir compiles a directory with the control plane's code.
-func checkDir(dir string) ([]*codes.Error, string, error) {
-	r, err := check.Dir(dir)
+// checkConfig compiles a directory, or a file of one, with the control plane's code.
+func checkConfig(path string, isDir bool) ([]*codes.Error, string, error) {
+	find := check.File
+	if isDir {
+		find = check.Dir
+	}
+	r, err := find(path)
 	if err != nil {
 		return nil, "", err
 	}
 	// Whether a selector finds workloads is known where they run, not in the files.
 	problems := slices.DeleteFunc(r.Problems, func(p *codes.Error) bool { return p.Code == selectsNobody })
+	if !isDir {
+		return problems, fmt.Sprintf("%s, checked with the files beside it", render.Count(len(r.Set.Objects), "object")), nil
+	}
 	services, routes := len(r.Snapshot.Services), 0
 	for _, s := range r.Snapshot.Services {
 		routes += len(s.Routes)

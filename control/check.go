@@ -159,7 +159,7 @@ func (s *meshService) checkConfig(c *checks) {
 	for _, n := range sortedNames(snap.Services) {
 		if len(snap.Services[n].Ports) > 0 && len(snap.Endpoints[n].Endpoints) == 0 {
 			c.bad(areaConfig, "service "+n.String(), "warning", finding("W2409", "nobody answers for service "+n.String(),
-				"0 endpoints", fmt.Sprintf("weft run --name %s --ns %s --port PORT -- COMMAND", n.Name, n.Namespace)))
+				"0 endpoints", fmt.Sprintf("weft run --name %s -n %s --port PORT -- COMMAND", n.Name, n.Namespace)))
 		}
 	}
 }

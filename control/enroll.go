@@ -60,6 +60,7 @@ func (s *registryService) Register(stream grpc.BidiStreamingServer[pb.RegisterRe
 	defer func() {
 		if left {
 			lease.Leave()
+			s.disco.Left(m.GetProxy(), m.GetInstance())
 			s.log.Info("workload left", "workload", wire.ToName(m.GetName()).String())
 		} else {
 			lease.Break()

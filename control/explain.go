@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -15,10 +14,8 @@ import (
 	pb "github.com/weft-mesh/weft/api/discovery"
 	"github.com/weft-mesh/weft/api/suggest"
 	wcodes "github.com/weft-mesh/weft/codes"
-	"github.com/weft-mesh/weft/control/registry"
 	"github.com/weft-mesh/weft/control/snapshot"
 	"github.com/weft-mesh/weft/decide"
-	"github.com/weft-mesh/weft/identity"
 	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/model/wire"
@@ -157,7 +154,7 @@ func (s *meshService) findClient(q *question, req *pb.ExplainRequest, snap *snap
 		if r := clientRank(w, from, q.namespace); r > bestRank {
 			best, bestRank = w, r
 		}
-		known = append(known, n.String(), n.Name, w.GetLabels()["app"])
+		known = append(known, n.String(), n.Name, w.GetLabels()[appLabel])
 	}
 	if best != nil {
 		q.namespace, q.proxy = best.GetName().GetNamespace(), best.GetProxy()
@@ -172,29 +169,11 @@ func (s *meshService) findClient(q *question, req *pb.ExplainRequest, snap *snap
 	return e
 }
 
-// clientRank tells how well a workload fits a name, NAME or NAMESPACE/NAME; 0: not at all. The
-// closest relation wins, and of equal ones an instance that is live.
+// clientRank tells how well a workload fits a name; 0: not at all. The closest relation wins, and
+// of equal ones an instance that is live.
 func clientRank(w *pb.WorkloadStatus, from, namespace string) int {
-	n := wire.ToName(w.GetName())
-	is := func(ns, name string) bool {
-		return from == ns+"/"+name || from == name && (namespace == "" || namespace == ns)
-	}
-	var rank int
-	switch {
-	case is(n.Namespace, n.Name):
-		rank = 4
-	case slices.ContainsFunc(w.GetServices(), func(svc *pb.Name) bool { return is(svc.GetNamespace(), svc.GetName()) }):
-		rank = 3
-	case is(n.Namespace, w.GetLabels()["app"]):
-		rank = 2
-	default:
-		if id, err := identity.Parse(w.GetIdentity()); err != nil || !is(id.Namespace, id.ServiceAccount) {
-			return 0
-		}
-		rank = 1
-	}
-	rank *= 2
-	if w.GetState() == registry.Live.String() {
+	rank := 2 * int(related(w, from, namespace))
+	if rank > 0 && live(w) {
 		rank++
 	}
 	return rank

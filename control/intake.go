@@ -12,6 +12,7 @@ import (
 	pb "github.com/weft-mesh/weft/api/discovery"
 	"github.com/weft-mesh/weft/api/report"
 	wcodes "github.com/weft-mesh/weft/codes"
+	"github.com/weft-mesh/weft/control/registry"
 	"github.com/weft-mesh/weft/model/wire"
 	"github.com/weft-mesh/weft/observe"
 )
@@ -23,6 +24,7 @@ const maxBatch = 5000
 type reportService struct {
 	pb.UnimplementedReportServer
 	store *observe.Store
+	reg   *registry.Registry
 	log   *slog.Logger
 }
 
@@ -72,6 +74,12 @@ func (s *reportService) check(b *pb.ReportBatch, identity string) ([]report.Seri
 		one, err := wire.ToSeries(m)
 		if err != nil {
 			return nil, badReport(err.Error())
+		}
+		if one.Direction == report.Outbound && one.SourceIdentity == "" {
+			// Counted before the proxy had its certificate. Rows are made by identity.
+			if one.SourceIdentity = identity; identity == "" {
+				one.SourceIdentity = s.reg.IdentityOf(one.Source)
+			}
 		}
 		if identity != "" && one.Direction == report.Outbound && one.SourceIdentity != identity {
 			return nil, badReport(fmt.Sprintf("%s reports for %s", identity, one.SourceIdentity))

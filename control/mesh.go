@@ -60,6 +60,7 @@ func proxyStatus(p *discovery.Proxy) *pb.ProxyStatus {
 	for _, n := range p.Workloads {
 		out.Workloads = append(out.Workloads, wire.Name(n))
 	}
+	out.Metrics = p.Metrics
 	if !p.CertificateNotAfter.IsZero() {
 		out.CertificateNotAfter = timestamppb.New(p.CertificateNotAfter)
 	}
@@ -144,7 +145,7 @@ func (s *meshService) Whois(_ context.Context, req *pb.WhoisRequest) (*pb.WhoisR
 	snap := s.disco.Current()
 	addr, port, isAddr := parseAddr(what)
 	if !isAddr && what == "" {
-		return nil, wire.Status(codes.InvalidArgument, questionError("nothing was asked for", "weft whois 10.0.0.7", "weft whois shop/cart"))
+		return nil, wire.Status(codes.InvalidArgument, questionError("nothing was asked for", "weft whois 10.0.0.7", "weft whois cart"))
 	}
 	out := &pb.WhoisReply{}
 	holds := func(w *pb.WorkloadStatus) bool {
@@ -154,8 +155,7 @@ func (s *meshService) Whois(_ context.Context, req *pb.WhoisRequest) (*pb.WhoisR
 		case strings.HasPrefix(what, "spiffe://"):
 			return w.GetIdentity() == what
 		}
-		n := wire.ToName(w.GetName())
-		return n.String() == what || n.Name == what
+		return related(w, what, "") != unrelated
 	}
 	wanted := map[string]bool{}
 	for _, w := range s.workloads(snap) {
@@ -188,7 +188,10 @@ func (s *meshService) Whois(_ context.Context, req *pb.WhoisRequest) (*pb.WhoisR
 func (s *meshService) nobody(what string, snap *snapshot.Snapshot) error {
 	e := wcodes.New("W2402", fmt.Sprintf("nobody in the mesh is %q", what))
 	var names []string
-	for n := range snap.Workloads {
+	for n, w := range snap.Workloads {
+		names = append(names, n.String(), n.Name, w.Labels[appLabel])
+	}
+	for n := range snap.Services {
 		names = append(names, n.String(), n.Name)
 	}
 	slices.Sort(names)

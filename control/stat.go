@@ -19,8 +19,10 @@ func (s *meshService) Stat(_ context.Context, req *pb.StatRequest) (*pb.StatRepl
 	if window < 0 {
 		return nil, wire.Status(codes.InvalidArgument, questionError("the window is negative", "weft stat --since 1m"))
 	}
+	source := wire.ToName(req.GetSource())
 	q := observe.Query{
-		Window: window, Service: wire.ToName(req.GetService()), Source: wire.ToName(req.GetSource()), Inbound: req.GetInbound(),
+		Window: window, Service: wire.ToName(req.GetService()), Source: source, Sources: s.meant(source, s.disco.Current()),
+		Inbound: req.GetInbound(), Account: accountOf, Instances: req.GetInstances(),
 	}
 	switch req.GetGroup() {
 	case pb.StatGroup_STAT_ROUTE:

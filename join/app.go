@@ -64,7 +64,8 @@ func (a *app) wait() {
 //
 // leave, if not nil, announces that the application takes no new requests. It goes before the
 // SIGTERM of a supervisor, so that nobody is sent to an application that has closed its socket.
-func (a *app) run(ctx context.Context, signals <-chan os.Signal, leave func() <-chan struct{}, timeout time.Duration) int {
+// ending is called whenever the application is about to be asked to end.
+func (a *app) run(ctx context.Context, signals <-chan os.Signal, leave func() <-chan struct{}, ending func(), timeout time.Duration) int {
 	cancelled := ctx.Done()
 	var late <-chan time.Time
 	var left <-chan struct{} // not nil: SIGTERM waits for it
@@ -79,6 +80,9 @@ func (a *app) run(ctx context.Context, signals <-chan os.Signal, leave func() <-
 		case <-left:
 			end()
 		case s := <-signals:
+			if ends(s) {
+				ending()
+			}
 			if left != nil && ends(s) { // impatience
 				end()
 			}
@@ -90,6 +94,7 @@ func (a *app) run(ctx context.Context, signals <-chan os.Signal, leave func() <-
 			}
 		case <-cancelled:
 			cancelled = nil
+			ending()
 			if leave != nil {
 				left, leave = leave(), nil
 			} else if left == nil {

@@ -25,7 +25,7 @@ import (
 )
 
 // fakeProxy does what join expects of a proxy, and tells on each connection what it was for.
-// A file named "fail" in its state directory makes it refuse to start, "silent" makes it never
+// A file named "fail" beside its state directory makes it refuse to start, "silent" makes it never
 // become ready, "die" makes it end before that.
 func fakeProxy() error {
 	term := make(chan os.Signal, 1)
@@ -36,7 +36,10 @@ func fakeProxy() error {
 	}
 	ready := config.Ready{PID: os.Getpid()}
 	out := os.NewFile(uintptr(cfg.ReadyFD), "ready")
-	wish := func(name string) bool { _, err := os.Stat(filepath.Join(cfg.StateDir, name)); return err == nil }
+	wish := func(name string) bool {
+		_, err := os.Stat(filepath.Join(filepath.Dir(cfg.StateDir), name))
+		return err == nil
+	}
 	switch {
 	case wish("fail"):
 		_ = json.NewEncoder(out).Encode(config.Ready{Error: "there is no control plane"})
@@ -59,6 +62,9 @@ func fakeProxy() error {
 	ready.Link = listen(cfg.Link, func(c net.Conn) { relay(c, cfg.Workloads[0]) })
 	if cfg.Outbound.Proxy != "" {
 		ready.Proxy = listen(cfg.Outbound.Proxy, func(c net.Conn) { answerHTTP(c) })
+	}
+	if cfg.Metrics != "" {
+		ready.Metrics = listen(cfg.Metrics, answerHTTP)
 	}
 	for _, s := range cfg.Outbound.Services {
 		text := fmt.Sprintf("service %s/%s:%d by %d\n", s.Namespace, s.Service, s.Port, os.Getpid())
@@ -88,14 +94,14 @@ func fakeProxy() error {
 		_ = json.NewEncoder(out).Encode(config.Ready{Error: err.Error()})
 		return err
 	}
-	_ = os.WriteFile(filepath.Join(cfg.StateDir, "proxy.pid"), []byte(strconv.Itoa(os.Getpid())), 0o600)
+	_ = os.WriteFile(filepath.Join(filepath.Dir(cfg.StateDir), "proxy.pid"), []byte(strconv.Itoa(os.Getpid())), 0o600)
 	_ = json.NewEncoder(out).Encode(ready)
 	_ = out.Close()
 	<-term
 	if wish("stubborn") {
 		select {}
 	}
-	return os.WriteFile(filepath.Join(cfg.StateDir, "drained"), nil, 0o600)
+	return os.WriteFile(filepath.Join(filepath.Dir(cfg.StateDir), "drained"), nil, 0o600)
 }
 
 var table = dns.NewTable(0)

@@ -57,12 +57,15 @@ type Options struct {
 	ProxyBinary   string         // default: weft-proxy beside this program, else in PATH
 	Link          string         // where the proxy takes links; default "127.0.0.1:0"
 	LinkAdvertise string         // what peers dial, if not that
-	Metrics       bool           // Prometheus text on a port of 127.0.0.1, told in the log
+	Metrics       bool           // Prometheus text on a port of 127.0.0.1, told on Stderr
+	Unreported    bool           // the traffic is a probe's and not to be counted in the mesh
 	Driver        string         // of the proxy; empty: its default
 	Loops         int            // of the proxy; 0: its default
 
 	RuntimeDir string // for sockets; default: see DefaultRuntimeDir
-	StateDir   string // the proxy's last good view; empty: not kept
+	// StateDir is where the proxy's last good view is kept, in a directory of this run, for a
+	// proxy that is started again while the control plane is away. Empty: not kept.
+	StateDir string
 
 	// Signals are passed to the application. Nil: Run listens for them itself.
 	Signals <-chan os.Signal
@@ -85,8 +88,9 @@ const (
 	maxServiceListeners = 512
 )
 
-// normalize sets defaults and checks everything; all findings are told at once.
-func (o *Options) normalize() error {
+// Normalize sets defaults and checks everything; all findings, which are coded, are told at once.
+// Run does it too, and twice is as once: it is for callers that need a default.
+func (o *Options) Normalize() error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -154,11 +158,8 @@ func (o *Options) check() (found []error) {
 		{"--name", o.Name}, {"--namespace", o.Namespace}, {"--service", o.Service},
 		{"--service-account", o.ServiceAccount}, {"the instance", o.Instance},
 	} {
-		if !isLabel(l.value) {
-			e := codes.New("W4102", fmt.Sprintf("%s %q is not a usable name", l.flag, l.value))
-			e.Why = "names are lower-case letters, digits and hyphens, 1 to 63 of them, a letter or digit at both ends"
-			e.Next = []string{"weft run --name cart --port 8081 -- ./cart"}
-			found = append(found, e)
+		if err := CheckName(l.flag, l.value); err != nil {
+			found = append(found, err)
 			if l.value == "" {
 				break // what follows was derived from it
 			}
@@ -181,6 +182,18 @@ func (o *Options) check() (found []error) {
 		seen[p.Number] = true
 	}
 	return found
+}
+
+// CheckName refuses what can be no name of a workload, service or namespace, as W4102. what tells
+// where it came from, such as "--name".
+func CheckName(what, name string) error {
+	if isLabel(name) {
+		return nil
+	}
+	e := codes.New("W4102", fmt.Sprintf("%s %q is not a usable name", what, name))
+	e.Why = "names are lower-case letters, digits and hyphens, 1 to 63 of them, a letter or digit at both ends"
+	e.Next = []string{"weft run --name cart --port 8081 -- ./cart"}
+	return e
 }
 
 // findProxy gives the path of the proxy program.

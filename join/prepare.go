@@ -21,6 +21,7 @@ const listTimeout = 5 * time.Second
 // site is all that a run makes for its proxy and its application, but for the processes.
 type site struct {
 	dir          string // 0700, sockets and small files
+	state        string // of the proxy; empty: it keeps none. The proxy makes it
 	netns        *node.Namespace
 	reservations reservations
 	services     []model.Service
@@ -32,6 +33,11 @@ func (s *site) close(o *Options) {
 	if s.netns != nil {
 		if err := s.netns.Close(); err != nil {
 			o.Log.Warn("the network namespace could not be removed", "err", err)
+		}
+	}
+	if s.state != "" {
+		if err := os.RemoveAll(s.state); err != nil {
+			o.Log.Warn("the proxy's state could not be removed", "path", s.state, "err", err)
 		}
 	}
 	if s.dir != "" {
@@ -47,6 +53,9 @@ func (s *site) prepare(ctx context.Context, o *Options, n uint64) (*config.Confi
 	if s.dir, err = makeRunDir(o.RuntimeDir, n); err != nil {
 		return nil, err
 	}
+	if o.StateDir != "" {
+		s.state = filepath.Join(o.StateDir, filepath.Base(s.dir))
+	}
 	if s.services, err = listServices(ctx, o); err != nil {
 		return nil, err
 	}
@@ -54,7 +63,8 @@ func (s *site) prepare(ctx context.Context, o *Options, n uint64) (*config.Confi
 		Name:          o.Namespace + "/" + o.Instance,
 		Control:       o.Control,
 		LinkAdvertise: o.LinkAdvertise,
-		StateDir:      o.StateDir,
+		Unreported:    o.Unreported,
+		StateDir:      s.state,
 		Driver:        o.Driver,
 		Loops:         o.Loops,
 		// A little less than we wait for, so that it is the proxy who ends its connections.

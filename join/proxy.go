@@ -213,6 +213,12 @@ func (p *proxy) stop(timeout time.Duration, hurry <-chan struct{}) {
 	<-p.left
 }
 
+// obeyed reports whether the process, which has ended, did so because it was told to.
+func (p *proxy) obeyed() bool {
+	code := exitCode(p.cmd.ProcessState)
+	return code == 0 || code == toldToEnd
+}
+
 // kill ends the process and its group, and waits.
 func (p *proxy) kill() {
 	kill(p.cmd.Process, true)

@@ -2,10 +2,12 @@ package join
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/weft-mesh/weft/codes"
 	"github.com/weft-mesh/weft/node"
@@ -23,7 +25,7 @@ var runs atomic.Uint64
 // returned as ever. Run leaves no process, file, socket, link or goroutine of its own behind. It
 // may be called several times at once.
 func Run(ctx context.Context, o Options) (exitCode int, err error) {
-	if err := o.normalize(); err != nil {
+	if err := o.Normalize(); err != nil {
 		return 1, err
 	}
 	if o.Transparent {
@@ -43,6 +45,9 @@ func Run(ctx context.Context, o Options) (exitCode int, err error) {
 		defer stop()
 	}
 	Reap(o.RuntimeDir, o.Log)
+	if o.StateDir != "" {
+		reapRuns(o.StateDir, o.Log)
+	}
 
 	var s site
 	defer s.close(&o)
@@ -114,7 +119,7 @@ func startProxy(ctx context.Context, o *Options, s *site, binary string, thread 
 			binary: binary, config: *cfg, identity: o.Identity, thread: thread,
 			logTo: o.ProxyLog, timeout: o.ReadyTimeout,
 		},
-		log: o.Log, drain: o.DrainTimeout,
+		log: o.Log, drain: o.DrainTimeout, ending: make(chan time.Time, 1), patience: o.StopTimeout,
 	}
 	if s.netns != nil {
 		sockets := s.netns.Sockets()
@@ -140,6 +145,10 @@ func runApp(ctx context.Context, o *Options, s *site, sup *supervisor, thread *n
 	o.Log.Info("joined the mesh", "workload", o.Namespace+"/"+o.Instance, "service", o.Namespace+"/"+o.Service,
 		"pid", a.cmd.Process.Pid, "proxy", ready.PID, "link", ready.Link, "http_proxy", ready.Proxy, "metrics", ready.Metrics)
 
+	if ready.Metrics != "" {
+		fmt.Fprintf(o.Stderr, "weft: metrics of %s/%s at http://%s/metrics\n", o.Namespace, o.Instance, ready.Metrics) // a closed terminal ends no run
+	}
+
 	keepCtx, stopKeeping := context.WithCancel(context.Background())
 	defer stopKeeping()
 	var keeper sync.WaitGroup
@@ -148,7 +157,7 @@ func runApp(ctx context.Context, o *Options, s *site, sup *supervisor, thread *n
 	if len(o.Ports) > 0 { // else nobody is sent here
 		leave = sup.leave
 	}
-	code = a.run(ctx, signals, leave, o.StopTimeout)
+	code = a.run(ctx, signals, leave, sup.appEnds, o.StopTimeout)
 	stopKeeping()
 	keeper.Wait()
 	hurry, enough := impatience(signals)

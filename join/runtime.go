@@ -62,20 +62,7 @@ func runtimeError(dir, why string) error {
 // as root links of network namespaces. Runs that live are left alone. It gives what it removed.
 // Run calls it first; `weft check` may.
 func Reap(runtimeDir string, log *slog.Logger) (removed []string) {
-	entries, err := os.ReadDir(runtimeDir)
-	if err == nil && privateDir(runtimeDir) == "" {
-		for _, e := range entries {
-			if !abandonedRun(e) {
-				continue
-			}
-			path := filepath.Join(runtimeDir, e.Name())
-			if err := os.RemoveAll(path); err != nil {
-				log.Warn("a killed run's directory could not be removed", "path", path, "err", err)
-				continue
-			}
-			removed = append(removed, path)
-		}
-	}
+	removed = reapRuns(runtimeDir, log)
 	if node.Supported() == nil {
 		links, err := node.Reap()
 		if err != nil {
@@ -85,6 +72,26 @@ func Reap(runtimeDir string, log *slog.Logger) (removed []string) {
 	}
 	if len(removed) > 0 {
 		log.Info("removed what a killed weft run left", "what", strings.Join(removed, " "))
+	}
+	return removed
+}
+
+// reapRuns removes the directories of dead runs from a directory that is ours alone.
+func reapRuns(dir string, log *slog.Logger) (removed []string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil || privateDir(dir) != "" {
+		return nil // there is none, or others could lead us astray
+	}
+	for _, e := range entries {
+		if !abandonedRun(e) {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		if err := os.RemoveAll(path); err != nil {
+			log.Warn("a killed run's directory could not be removed", "path", path, "err", err)
+			continue
+		}
+		removed = append(removed, path)
 	}
 	return removed
 }

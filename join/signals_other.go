@@ -38,5 +38,8 @@ func isTerminate(os.Signal) bool { return false }
 // kill ends a process.
 func kill(p *os.Process, _ bool) { _ = p.Kill() }
 
+// toldToEnd is the exit code of a process that was told to end, where telling is killing.
+const toldToEnd = 1
+
 // exitCode is the application's.
 func exitCode(st *os.ProcessState) int { return st.ExitCode() }

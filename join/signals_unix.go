@@ -80,6 +80,9 @@ func kill(p *os.Process, group bool) {
 	_ = p.Kill()
 }
 
+// toldToEnd is the exit code of a process that SIGTERM ended.
+const toldToEnd = 128 + int(syscall.SIGTERM)
+
 // exitCode is the application's, 128+n if signal n ended it.
 func exitCode(st *os.ProcessState) int {
 	if ws, ok := st.Sys().(syscall.WaitStatus); ok && ws.Signaled() {

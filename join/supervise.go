@@ -15,6 +15,9 @@ const (
 	lastPause  = 5 * time.Second
 	// healthy is how long a proxy must have run for its end to count as a first one.
 	healthy = 10 * time.Second
+	// together is how far apart the ends of a proxy and of its application may be when both were
+	// told to end at the same time.
+	together = time.Second
 )
 
 // restartPause is the pause before a start: none before the first, then growing. Proxies are
@@ -35,6 +38,8 @@ type supervisor struct {
 	launcher launcher
 	log      *slog.Logger
 	drain    time.Duration
+	ending   chan time.Time // has room for one: when the application was last asked to end
+	patience time.Duration  // how long the application may take to, then
 
 	current  *proxy                // nil while there is none
 	serving  atomic.Pointer[proxy] // the latest, for leave
@@ -87,8 +92,12 @@ func (s *supervisor) keep(ctx context.Context) {
 			if time.Since(began) >= healthy {
 				failures = 0
 			}
-			s.tell(s.current)
+			ended := s.current
 			s.current = nil
+			if ended.obeyed() && s.isTheEnd(ctx) {
+				return
+			}
+			s.tell(ended)
 		}
 		pause := time.NewTimer(restartPause(failures))
 		select {
@@ -108,6 +117,36 @@ func (s *supervisor) keep(ctx context.Context) {
 		s.adopt(p)
 		began = time.Now()
 		s.log.Info("the proxy is back", "pid", p.cmd.Process.Pid, "restarts", s.restarts.Add(1))
+	}
+}
+
+// appEnds says that the application was asked to end. It never waits. One goroutine calls it.
+func (s *supervisor) appEnds() {
+	select {
+	case <-s.ending: // of former times
+	default:
+	}
+	s.ending <- time.Now()
+}
+
+// isTheEnd reports whether the application ends too, after a proxy that somebody told to end: a
+// supervisor of ours, or a shell, signals all processes of a group. It waits for the application,
+// whose end is that of ctx, as long as that may take, and no longer: one that goes on needs a
+// proxy.
+func (s *supervisor) isTheEnd(ctx context.Context) bool {
+	limit := time.NewTimer(together)
+	defer limit.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return true
+		case asked := <-s.ending: // or long ago, in vain
+			if left := s.patience - time.Since(asked); left > 0 {
+				limit.Reset(left)
+			}
+		case <-limit.C:
+			return false
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +62,50 @@ func TestTrafficIsGroupedAsAsked(t *testing.T) {
 	}
 	if p := r.Quantile(0.99); p < 1900*time.Microsecond || p > 2200*time.Microsecond {
 		t.Errorf("p99 is %s", p)
+	}
+}
+
+func TestWorkloadsOfAnAccountAreOneRowUnlessEachIsAskedFor(t *testing.T) {
+	s, _ := newStore()
+	of := func(workload, account string, us ...uint64) report.Series {
+		x := series(workload, "cart", "r", "cart", uint64(len(us)), 0, us...)
+		x.SourceIdentity = account
+		return x
+	}
+	s.Add("p1", 1, []report.Series{of("web-1", "web", 1000, 1000, 1000), of("nobody-7", "", 1000)})
+	s.Add("p2", 1, []report.Series{of("web-2", "web", 9000), of("api-1", "api", 1000)})
+	account := func(id string) model.Name {
+		if id == "" {
+			return model.Name{}
+		}
+		return name(id)
+	}
+	for _, c := range []struct {
+		what string
+		q    Query
+		want string
+	}{
+		{"accounts are the default", Query{}, "api 1, nobody-7 1, web 4"},
+		{"instances on demand", Query{Instances: true}, "api-1 1, nobody-7 1, web-1 3, web-2 1"},
+		{"an account chooses its workloads", Query{Source: name("web")}, "web 4"},
+		{"a workload chooses itself", Query{Source: name("web-2")}, "web 1"},
+		{"a name without a namespace is one in any", Query{Source: model.Name{Name: "web"}}, "web 4"},
+		{"other names of workloads are looked up by the caller", Query{Source: name("front"), Sources: map[model.Name]bool{name("web-1"): true}}, "web 3"},
+		{"nobody", Query{Source: name("tea")}, ""},
+	} {
+		c.q.Account = account
+		var got []string
+		for _, r := range s.Stat(c.q).Rows {
+			got = append(got, fmt.Sprintf("%s %d", r.Source.Name, r.Requests()))
+		}
+		if strings.Join(got, ", ") != c.want {
+			t.Errorf("%s: %q, want %q", c.what, strings.Join(got, ", "), c.want)
+		}
+	}
+	// The percentiles are those of all requests, not a mean of each workload's.
+	r := s.Stat(Query{Account: account, Source: name("web")}).Rows[0]
+	if p50, p99 := r.Quantile(0.5), r.Quantile(0.99); p50 > 1200*time.Microsecond || p99 < 8*time.Millisecond {
+		t.Errorf("p50 %s, p99 %s of three requests of 1 ms and one of 9 ms", p50, p99)
 	}
 }
 

@@ -23,11 +23,19 @@ const (
 // Query chooses series. The zero Query is all outbound traffic of the last minute by backend.
 type Query struct {
 	Window time.Duration // 0: one minute; at most Keep
-	// Service and Source choose by namespace, and by name unless it is empty; the zero Name
-	// chooses all.
+	// Service and Source choose by namespace and by name; what is empty chooses all. Source is a
+	// client's workload or its service account.
 	Service, Source model.Name
-	Group           Group
-	Inbound         bool // as counted by the servers' proxies
+	// Sources are client workloads that are chosen beside those that Source names.
+	Sources map[model.Name]bool
+	Group   Group
+	Inbound bool // as counted by the servers' proxies
+
+	// Account gives the service account of an identity, the zero Name if it has none. With it,
+	// all workloads of an account are one row, whose Source is the account, unless Instances is
+	// set: workloads come and go, accounts stay. Nil: the account of nobody is known.
+	Account   func(identity string) model.Name
+	Instances bool
 }
 
 // Row is the traffic of one group.
@@ -80,6 +88,7 @@ func (s *Store) Stat(q Query) Answer {
 	if from.Before(s.started) {
 		from = s.started
 	}
+	q.Account = remember(q.Account)
 	rows := map[report.Key]*Row{}
 	row := func(k report.Key) *Row {
 		g := q.group(k)
@@ -137,8 +146,28 @@ func (r *Row) finish(covered time.Duration) {
 	}
 }
 
+// remember makes a function that asks f once for each identity: a window has thousands of series
+// of few clients. The result is not safe for concurrent use.
+func remember(f func(string) model.Name) func(string) model.Name {
+	if f == nil {
+		return func(string) model.Name { return model.Name{} }
+	}
+	known := map[string]model.Name{}
+	return func(identity string) model.Name {
+		n, there := known[identity]
+		if !there {
+			n = f(identity)
+			known[identity] = n
+		}
+		return n
+	}
+}
+
 func (q *Query) chooses(k report.Key) bool {
-	return (k.Direction == report.Inbound) == q.Inbound && matches(q.Service, k.Service) && matches(q.Source, k.Source)
+	if (k.Direction == report.Inbound) != q.Inbound || !matches(q.Service, k.Service) {
+		return false
+	}
+	return matches(q.Source, k.Source) || q.Sources[k.Source] || matches(q.Source, q.Account(k.SourceIdentity))
 }
 
 func matches(want, got model.Name) bool {
@@ -148,6 +177,9 @@ func matches(want, got model.Name) bool {
 // group gives the part of a key that the rows are told apart by.
 func (q *Query) group(k report.Key) report.Key {
 	k.TLS = false
+	if account := q.Account(k.SourceIdentity); account != (model.Name{}) && !q.Instances {
+		k.Source = account
+	}
 	switch q.Group {
 	case ByService:
 		return report.Key{Direction: k.Direction, Service: k.Service}

@@ -473,6 +473,7 @@ type ProxyState struct {
 	state               protoimpl.MessageState `protogen:"open.v1"`
 	ClockOffsetMs       int64                  `protobuf:"varint,1,opt,name=clock_offset_ms,json=clockOffsetMs,proto3" json:"clock_offset_ms,omitempty"`                   // its clock minus the control plane's, as seen when it got its certificate
 	CertificateNotAfter int64                  `protobuf:"varint,2,opt,name=certificate_not_after,json=certificateNotAfter,proto3" json:"certificate_not_after,omitempty"` // seconds since 1970; 0 if it has none
+	Metrics             string                 `protobuf:"bytes,3,opt,name=metrics,proto3" json:"metrics,omitempty"`                                                       // where it serves them, "ip:port"; empty: nowhere
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
 }
@@ -519,6 +520,13 @@ func (x *ProxyState) GetCertificateNotAfter() int64 {
 		return x.CertificateNotAfter
 	}
 	return 0
+}
+
+func (x *ProxyState) GetMetrics() string {
+	if x != nil {
+		return x.Metrics
+	}
+	return ""
 }
 
 // Held is one resource that the proxy holds in this version.
@@ -2900,11 +2908,12 @@ const file_discovery_proto_rawDesc = "" +
 	"\tworkloads\x18\x04 \x03(\v2\x17.weft.discovery.v1.NameR\tworkloads\x12+\n" +
 	"\x04held\x18\x05 \x03(\v2\x17.weft.discovery.v1.HeldR\x04held\x12B\n" +
 	"\rsubscriptions\x18\x06 \x01(\v2\x1c.weft.discovery.v1.SubscribeR\rsubscriptions\x123\n" +
-	"\x05state\x18\a \x01(\v2\x1d.weft.discovery.v1.ProxyStateR\x05state\"h\n" +
+	"\x05state\x18\a \x01(\v2\x1d.weft.discovery.v1.ProxyStateR\x05state\"\x82\x01\n" +
 	"\n" +
 	"ProxyState\x12&\n" +
 	"\x0fclock_offset_ms\x18\x01 \x01(\x03R\rclockOffsetMs\x122\n" +
-	"\x15certificate_not_after\x18\x02 \x01(\x03R\x13certificateNotAfter\"z\n" +
+	"\x15certificate_not_after\x18\x02 \x01(\x03R\x13certificateNotAfter\x12\x18\n" +
+	"\ametrics\x18\x03 \x01(\tR\ametrics\"z\n" +
 	"\x04Held\x12+\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x17.weft.discovery.v1.KindR\x04kind\x12+\n" +
 	"\x04name\x18\x02 \x01(\v2\x17.weft.discovery.v1.NameR\x04name\x12\x18\n" +

@@ -455,6 +455,7 @@ type ProxyStatus struct {
 	CertificateNotAfter *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=certificate_not_after,json=certificateNotAfter,proto3" json:"certificate_not_after,omitempty"`
 	Address             string                 `protobuf:"bytes,15,opt,name=address,proto3" json:"address,omitempty"`   // of the connection
 	Problems            []string               `protobuf:"bytes,16,rep,name=problems,proto3" json:"problems,omitempty"` // rules in force there that cannot work
+	Metrics             string                 `protobuf:"bytes,17,opt,name=metrics,proto3" json:"metrics,omitempty"`   // where it serves them, "ip:port"; empty: nowhere
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
 }
@@ -601,6 +602,13 @@ func (x *ProxyStatus) GetProblems() []string {
 	return nil
 }
 
+func (x *ProxyStatus) GetMetrics() string {
+	if x != nil {
+		return x.Metrics
+	}
+	return ""
+}
+
 type WorkloadStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          *Name                  `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -745,9 +753,10 @@ type StatRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Window        *durationpb.Duration   `protobuf:"bytes,1,opt,name=window,proto3" json:"window,omitempty"`   // 0: 1 minute
 	Service       *Name                  `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"` // only to this service; an empty name with a namespace means all of it
-	Source        *Name                  `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`   // only from this workload; likewise
+	Source        *Name                  `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`   // only from this service account or workload; likewise
 	Group         StatGroup              `protobuf:"varint,4,opt,name=group,proto3,enum=weft.discovery.v1.StatGroup" json:"group,omitempty"`
-	Inbound       bool                   `protobuf:"varint,5,opt,name=inbound,proto3" json:"inbound,omitempty"` // as seen by the servers' proxies instead of the clients'
+	Inbound       bool                   `protobuf:"varint,5,opt,name=inbound,proto3" json:"inbound,omitempty"`     // as seen by the servers' proxies instead of the clients'
+	Instances     bool                   `protobuf:"varint,6,opt,name=instances,proto3" json:"instances,omitempty"` // a row for each workload; else for each service account, whose name is the source then
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -813,6 +822,13 @@ func (x *StatRequest) GetGroup() StatGroup {
 func (x *StatRequest) GetInbound() bool {
 	if x != nil {
 		return x.Inbound
+	}
+	return false
+}
+
+func (x *StatRequest) GetInstances() bool {
+	if x != nil {
+		return x.Instances
 	}
 	return false
 }
@@ -2175,7 +2191,7 @@ const file_mesh_proto_rawDesc = "" +
 	"\bproblems\x18\x10 \x01(\rR\bproblems\x12@\n" +
 	"\x0eroot_not_after\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\frootNotAfter\x12\x1b\n" +
 	"\troot_hash\x18\x12 \x01(\tR\brootHash\x12%\n" +
-	"\x0eseries_dropped\x18\x13 \x01(\x04R\rseriesDropped\"\x8b\x05\n" +
+	"\x0eseries_dropped\x18\x13 \x01(\x04R\rseriesDropped\"\xa5\x05\n" +
 	"\vProxyStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x125\n" +
 	"\tworkloads\x18\x02 \x03(\v2\x17.weft.discovery.v1.NameR\tworkloads\x12\x14\n" +
@@ -2193,7 +2209,8 @@ const file_mesh_proto_rawDesc = "" +
 	"\fclock_offset\x18\r \x01(\v2\x19.google.protobuf.DurationR\vclockOffset\x12N\n" +
 	"\x15certificate_not_after\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\x13certificateNotAfter\x12\x18\n" +
 	"\aaddress\x18\x0f \x01(\tR\aaddress\x12\x1a\n" +
-	"\bproblems\x18\x10 \x03(\tR\bproblems\"\x89\x04\n" +
+	"\bproblems\x18\x10 \x03(\tR\bproblems\x12\x18\n" +
+	"\ametrics\x18\x11 \x01(\tR\ametrics\"\x89\x04\n" +
 	"\x0eWorkloadStatus\x12+\n" +
 	"\x04name\x18\x01 \x01(\v2\x17.weft.discovery.v1.NameR\x04name\x12\x1a\n" +
 	"\bidentity\x18\x02 \x01(\tR\bidentity\x12\x14\n" +
@@ -2211,13 +2228,14 @@ const file_mesh_proto_rawDesc = "" +
 	"\x03pid\x18\r \x01(\x03R\x03pid\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf2\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x90\x02\n" +
 	"\vStatRequest\x121\n" +
 	"\x06window\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06window\x121\n" +
 	"\aservice\x18\x02 \x01(\v2\x17.weft.discovery.v1.NameR\aservice\x12/\n" +
 	"\x06source\x18\x03 \x01(\v2\x17.weft.discovery.v1.NameR\x06source\x122\n" +
 	"\x05group\x18\x04 \x01(\x0e2\x1c.weft.discovery.v1.StatGroupR\x05group\x12\x18\n" +
-	"\ainbound\x18\x05 \x01(\bR\ainbound\"\xe4\x01\n" +
+	"\ainbound\x18\x05 \x01(\bR\ainbound\x12\x1c\n" +
+	"\tinstances\x18\x06 \x01(\bR\tinstances\"\xe4\x01\n" +
 	"\tStatReply\x12.\n" +
 	"\x04rows\x18\x01 \x03(\v2\x1a.weft.discovery.v1.StatRowR\x04rows\x12.\n" +
 	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +

@@ -67,7 +67,7 @@ func (h Host) proxy() mesh.Check {
 	}
 	why := fmt.Sprintf("it is neither at %s nor in $PATH", beside)
 	return result(name, Failed, why, &mesh.Fault{
-		Code: "W4040", What: "weft-proxy was not found", Why: why,
+		Code: "W4110", What: "the weft-proxy program was not found", Why: why,
 		Next: []string{"make build", "weft run --proxy-binary /path/to/weft-proxy --name NAME -- ./command"},
 	})
 }

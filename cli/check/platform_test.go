@@ -23,7 +23,7 @@ func TestPlatform(t *testing.T) {
 			h.Executable = filepath.Join(t.TempDir(), "weft")
 			h.LookPath = func(string) (string, error) { return "/usr/bin/weft-proxy", nil }
 		}, ""},
-		{"a proxy that is missing is found out", func(t *testing.T, h *Host) { h.Executable = filepath.Join(t.TempDir(), "weft") }, "W4040"},
+		{"a proxy that is missing is found out", func(t *testing.T, h *Host) { h.Executable = filepath.Join(t.TempDir(), "weft") }, "W4110"},
 		{"few open files are a finding", func(_ *testing.T, h *Host) { h.FileLimit = func() (uint64, bool) { return 1024, true } }, "W4041"},
 		{"a system without that limit has none", func(_ *testing.T, h *Host) { h.FileLimit = func() (uint64, bool) { return 0, false } }, ""},
 		{"an open runtime directory is a finding", func(t *testing.T, h *Host) {

@@ -101,7 +101,7 @@ func TestABodyThatIsNoObjectIsRefused(t *testing.T) {
 
 func TestValues(t *testing.T) {
 	for _, c := range [][2]string{
-		{Percent(1), "100 %"}, {Percent(0.99999), "99.99 %"}, {Percent(0.9995), "99.95 %"}, {Percent(0.7049), "70.4 %"}, {Percent(0), "0.0 %"},
+		{Percent(1), "100 %"}, {Percent(0.99999), "99.99 %"}, {Percent(0.9995), "99.95 %"}, {Percent(0.7049), "70.5 %"}, {Percent(10.0 / 60), "16.7 %"}, {Percent(0.9949), "99.5 %"}, {Percent(0), "0.0 %"},
 		{Latency(0), "-"}, {Latency(850 * time.Microsecond), "850 µs"}, {Latency(4200 * time.Microsecond), "4.2 ms"}, {Latency(1700 * time.Millisecond), "1.7 s"},
 		{Age(12 * time.Second), "12s"}, {Age(250 * time.Second), "4m10s"}, {Age(19 * time.Hour), "19h"}, {Age(72 * time.Hour), "3d"}, {Age(-time.Minute), "-1m"},
 		{Rate(0), "0"}, {Rate(0.05), "0.05"}, {Rate(12.34), "12.3"}, {Rate(1234.5), "1234"},

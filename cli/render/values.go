@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 )
@@ -20,7 +21,8 @@ func Clean(s string) string {
 	}, s)
 }
 
-// Percent gives a share (0 to 1) so that 100 % means all: anything less is never rounded up.
+// Percent gives a share (0 to 1), rounded half up, but so that 100 % means all: what is close to
+// it is cut off, to two digits.
 func Percent(share float64) string {
 	switch {
 	case share >= 1:
@@ -28,7 +30,7 @@ func Percent(share float64) string {
 	case share >= 0.995:
 		return fmt.Sprintf("%.2f %%", float64(int(share*10000))/100)
 	}
-	return fmt.Sprintf("%.1f %%", float64(int(share*1000))/10)
+	return fmt.Sprintf("%.1f %%", math.Round(share*1000)/10)
 }
 
 // Latency gives a duration with two or three figures, as "850 µs", "4.2 ms", "1.7 s".

@@ -22,7 +22,7 @@ import (
 
 const (
 	maxProxies   = 20000            // connected and remembered
-	rememberGone = 15 * time.Minute // how long a proxy that left is shown
+	rememberGone = 15 * time.Minute // how long a proxy that vanished is shown
 	helloTimeout = 10 * time.Second
 )
 
@@ -59,6 +59,7 @@ type proxy struct {
 	s         *session
 	sent      time.Time // of the update in flight
 	updates   uint64
+	left      bool // its workload said goodbye: the end of the stream is none to tell of
 	end       context.CancelFunc
 }
 
@@ -78,6 +79,7 @@ type Proxy struct {
 	Problems              []string
 	ClockOffset           time.Duration
 	CertificateNotAfter   time.Time // zero if it has none
+	Metrics               string    // where it serves them; empty: nowhere
 	Addr                  string
 }
 
@@ -183,7 +185,7 @@ func (s *Server) enter(ctx context.Context, cancel context.CancelFunc, h *pb.Hel
 	return p, nil
 }
 
-// forget drops proxies that left longer ago than age. The caller holds mu.
+// forget drops proxies that vanished longer ago than age. The caller holds mu.
 func (s *Server) forget(age time.Duration) {
 	for n, p := range s.proxies {
 		if !p.connected && s.now().Sub(p.since) >= age {
@@ -197,7 +199,26 @@ func (s *Server) leave(p *proxy) {
 	defer s.mu.Unlock()
 	p.connected, p.since = false, s.now()
 	p.s.flight = nil
+	if p.left && s.proxies[p.name] == p {
+		delete(s.proxies, p.name)
+	}
 	s.progress()
+}
+
+// Left says that the workload of a proxy left the mesh in order, as processes do that end. The
+// proxy is not remembered then: only one that vanished is somebody to miss. instance is the
+// proxy process's, since its successor of the same name may be there already.
+func (s *Server) Left(name, instance string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.proxies[name]
+	switch {
+	case p == nil || p.instance != instance:
+	case p.connected:
+		p.left = true // until its stream ends
+	default:
+		delete(s.proxies, name)
+	}
 }
 
 // progress wakes those who wait for proxies. The caller holds mu.
@@ -300,6 +321,7 @@ func (s *Server) describe(p *proxy) Proxy {
 	if p.connected && p.s.flight != nil {
 		out.Behind = s.now().Sub(p.sent)
 	}
+	out.Metrics = clip(p.state.GetMetrics(), 100)
 	if t := p.state.GetCertificateNotAfter(); t != 0 {
 		out.CertificateNotAfter = time.Unix(t, 0)
 	}

@@ -30,6 +30,7 @@ type Options struct {
 	Workload config.Workload // whom the proxy serves
 	Link     netip.AddrPort  // where peers dial the proxy; needed if the workload has ports
 	Node     string          // host name, for display
+	Metrics  string          // where the proxy serves metrics, "ip:port", for weft status; empty: nowhere
 
 	// StateDir keeps the last good view; empty: not kept.
 	StateDir string
@@ -88,16 +89,17 @@ type Agent struct {
 
 // Status is the agent's state, for the admin page and logs.
 type Status struct {
-	Connected bool      // to the control plane's discovery
-	Since     time.Time // of Connected as it is
-	Epoch     string
-	Snapshot  uint64 // acknowledged
-	Services  int    // in the table
-	FromDisk  bool   // the view in force was read from disk and not confirmed yet
-	Rejected  uint64 // resources that could not be used, since the start
-	LastError string // of the control plane's connection; empty while connected
+	Connected bool      `json:"connected"` // to the control plane's discovery
+	Since     time.Time `json:"since"`     // of Connected as it is
+	Epoch     string    `json:"epoch,omitempty"`
+	Snapshot  uint64    `json:"snapshot"`            // acknowledged
+	Services  int       `json:"services"`            // in the table
+	FromDisk  bool      `json:"fromDisk"`            // the view in force was read from disk and not confirmed yet
+	Rejected  uint64    `json:"rejected"`            // resources that could not be used, since the start
+	LastError string    `json:"lastError,omitempty"` // of the control plane's connection; empty while connected
 
-	RegisterError string // why the workload was refused, e.g. its name is taken; empty if it was not
+	// RegisterError is why the workload was refused, e.g. its name is taken; empty if it was not.
+	RegisterError string `json:"registerError,omitempty"`
 }
 
 // New checks the options and makes an Agent. Errors are coded W2207, W2008 or W2102.

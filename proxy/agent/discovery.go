@@ -246,7 +246,7 @@ func (a *Agent) discoverOnce(ctx context.Context, conn *grpc.ClientConn, v **vie
 
 // state says what the control plane shows of the proxy.
 func (a *Agent) state() *pb.ProxyState {
-	out := &pb.ProxyState{ClockOffsetMs: a.keeper.ClockOffset().Milliseconds()}
+	out := &pb.ProxyState{ClockOffsetMs: a.keeper.ClockOffset().Milliseconds(), Metrics: a.opt.Metrics}
 	if p := a.Identity().Load().Pair; p != nil {
 		out.CertificateNotAfter = p.NotAfter().Unix()
 	}

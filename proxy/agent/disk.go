@@ -23,9 +23,15 @@ import (
 // The file is one line, "weft-view 1 SHA256\n", and a SavedView. It holds nothing secret, but
 // who may write it may redirect traffic while the control plane is away, so it is 0600.
 const (
-	diskMagic    = "weft-view 1 "
-	diskInterval = time.Second // between two writes
-	maxDisk      = 256 << 20
+	diskMagic = "weft-view 1 "
+	// Between two writes passes diskRest times what the last one took, within bounds: a killed
+	// proxy shall find the destination that it was told a moment ago, and a large view that
+	// changes all the time shall not keep the disk busy.
+	diskRest  = 4
+	leastRest = 50 * time.Millisecond
+	mostRest  = time.Second
+
+	maxDisk = 256 << 20
 )
 
 // disk keeps the last good view. put never waits for the disk; only the newest view is written.
@@ -71,8 +77,9 @@ func (d *disk) run(ctx context.Context) {
 			d.flush()
 			return
 		case <-d.wake:
+			began := time.Now()
 			d.flush()
-			sleep(ctx, diskInterval)
+			sleep(ctx, min(max(diskRest*time.Since(began), leastRest), mostRest))
 		}
 	}
 }

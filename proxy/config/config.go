@@ -31,6 +31,10 @@ type Config struct {
 	Metrics string `json:"metrics,omitempty"` // Prometheus text, read-only; empty: none
 	Admin   string `json:"admin,omitempty"`   // path of the admin Unix socket (0600); empty: none
 
+	// Unreported keeps the control plane from hearing of the traffic: the workload is a probe, and
+	// what it sends is nobody's.
+	Unreported bool `json:"unreported,omitempty"`
+
 	StateDir string `json:"stateDir,omitempty"` // last good view is kept here; empty: not kept
 	Driver   string `json:"driver,omitempty"`   // "epoll" (default on Linux) or "net"
 	Loops    int    `json:"loops,omitempty"`    // event loops; 0: chosen from the cores

@@ -129,6 +129,29 @@ type Core struct {
 	serving   []*pool     // have idle connections for waiters
 	draining  bool
 	drainedAt time.Duration // when that began
+
+	warnSecond time.Duration // of warned and unwarned
+	warned     int
+	unwarned   int
+}
+
+// maxWarnings bounds what a loop tells its log in a second: a destination that is down must not
+// fill a disk with a line for each request. What is left out is counted.
+const maxWarnings = 10
+
+// warn logs at level Warn.
+func (c *Core) warn(msg string, args ...any) {
+	if second := c.now / time.Second; second != c.warnSecond {
+		if c.unwarned > 0 {
+			c.log.Warn("warnings were left out", "count", c.unwarned)
+		}
+		c.warnSecond, c.warned, c.unwarned = second, 0, 0
+	}
+	if c.warned++; c.warned > maxWarnings {
+		c.unwarned++
+		return
+	}
+	c.log.Warn(msg, args...)
 }
 
 type setName struct {
@@ -268,7 +291,7 @@ func (c *Core) Accept(a Accept) *Conn {
 }
 
 // Own reports whether an address is one of the proxy's own listeners. Drivers ask it of the
-// addresses that a name was resolved to, and answer with ErrLoop.
+// addresses that a name was resolved to, and answer with ErrLoop. Safe for concurrent use.
 func (c *Core) Own(a netip.AddrPort) bool { return c.isOwn(a) }
 
 // ErrLoop is the error of Connected for a destination that turned out to be the proxy itself.

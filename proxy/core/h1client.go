@@ -121,7 +121,7 @@ func (s *h1Client) run(p []byte) (taken int) {
 		n, ev, err := s.r.Feed(p[taken:])
 		taken += n
 		if err != nil {
-			s.c.core.log.Warn("bad response", "code", failBadResponse.code, "from", s.c.remote, "err", err)
+			s.c.core.warn("bad response", "code", failBadResponse.code, "from", s.c.remote, "err", err)
 			s.broken(failBadResponse.because(err))
 			return len(p)
 		}

@@ -64,7 +64,7 @@ func (s *h2Client) tick() {
 			s.end()
 		}
 	case s.pinged != 0 && c.now-s.pinged >= pingTimeout:
-		c.log.Warn("peer does not answer", "code", "W3306", "to", s.p.where(), "peer", s.p.key.peer)
+		c.warn("peer does not answer", "code", "W3306", "to", s.p.where(), "peer", s.p.key.peer)
 		s.closed(errReset)
 		s.c.abort()
 	case s.pinged == 0 && c.now-s.heard >= pingAfter:
@@ -104,7 +104,7 @@ func (s *h2Client) received(p []byte) {
 	err := s.h.Feed(p)
 	s.c.touch()
 	if err != nil {
-		s.c.core.log.Warn("upstream broke HTTP/2", "code", "W3307", "to", s.p.where(), "err", err)
+		s.c.core.warn("upstream broke HTTP/2", "code", "W3307", "to", s.p.where(), "err", err)
 		s.ending = true
 		s.h.Closed(err)
 		s.p.removeShared(s)
@@ -161,7 +161,7 @@ func (s *h2Client) closed(err error) {
 	if s.refused {
 		s.p.core.whyNot(&s.p.dial, err)
 	} else if err != nil && s.h.Streams() > 0 {
-		s.c.core.log.Warn("connection lost", "code", failBroken.code, "to", s.p.where(), "peer", s.p.key.peer, "err", err)
+		s.c.core.warn("connection lost", "code", failBroken.code, "to", s.p.where(), "peer", s.p.key.peer, "err", err)
 	}
 	s.h.Closed(err)
 	s.p.removeShared(s)

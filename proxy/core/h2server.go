@@ -68,7 +68,7 @@ func (s *h2Server) received(p []byte) {
 	s.c.touch()
 	if err != nil {
 		s.c.core.shard.Refused("W3005")
-		s.c.core.log.Warn("peer broke HTTP/2", "code", "W3005", "from", s.c.remote, "err", err)
+		s.c.core.warn("peer broke HTTP/2", "code", "W3005", "from", s.c.remote, "err", err)
 		s.h.Closed(err)
 		s.c.close()
 		return

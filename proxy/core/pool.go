@@ -178,7 +178,7 @@ func (c *Core) whyNot(d *Dial, err error) failure {
 	case d.Peer != "" && isTLS(err):
 		f = failTLS
 	}
-	c.log.Warn("cannot connect", "code", f.code, "to", d.where(), "peer", d.Peer, "err", err)
+	c.warn("cannot connect", "code", f.code, "to", d.where(), "peer", d.Peer, "err", err)
 	return f
 }
 

@@ -331,3 +331,24 @@ func BenchmarkArmAdvance(b *testing.B) {
 		w.advance(now)
 	}
 }
+
+// One timer alone, on every slot: nothing else wakes the wheel for it.
+func TestATimerAloneFiresWhicheverSlotItIsIn(t *testing.T) {
+	for _, start := range []int64{0, 1, 63, 64, slots - 1, slots + 70} {
+		for ahead := int64(1); ahead <= slots+64; ahead++ {
+			var w wheel
+			w.init(time.Duration(start) * tick)
+			fired := false
+			x := timer{fire: func() { fired = true }}
+			due := time.Duration(start+ahead) * tick
+			w.arm(&x, due)
+			for !fired {
+				at, ok := w.next()
+				if !ok || at > due {
+					t.Fatalf("from tick %d, %d ahead: to be woken at %s (%v), due at %s", start, ahead, at, ok, due)
+				}
+				w.advance(at)
+			}
+		}
+	}
+}

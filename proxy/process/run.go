@@ -82,6 +82,7 @@ type proxy struct {
 	readyFile *os.File // to whoever started us; nil: nobody, or told all
 	readyOnce sync.Once
 	leftOnce  sync.Once
+	announced atomic.Bool // the mesh was told that the workload leaves, as far as it could be
 	serving   atomic.Bool
 }
 
@@ -128,10 +129,13 @@ func (p *proxy) setup() error {
 		handover = f
 	}
 	host, _ := os.Hostname()
+	var reporter agent.Reporter
+	if !cfg.Unreported {
+		reporter = telemetry.NewCollector(p.reg)
+	}
 	p.agent, err = agent.New(agent.Options{
-		Control: cfg.Control, Name: cfg.Name, Build: version.String(), Workload: w, Link: link, Node: host,
-		StateDir: cfg.StateDir, Handover: handover, OnTable: p.onTable,
-		Reporter: telemetry.NewCollector(p.reg), Log: p.log,
+		Control: cfg.Control, Name: cfg.Name, Build: version.String(), Workload: w, Link: link, Node: host, Metrics: p.ready.Metrics,
+		StateDir: cfg.StateDir, Handover: handover, OnTable: p.onTable, Reporter: reporter, Log: p.log,
 	})
 	if err != nil {
 		return err
@@ -278,9 +282,10 @@ func (p *proxy) leave(ctx context.Context) {
 // announce tells the mesh that the workload takes no new requests, and waits until the others
 // know; not for long, if there is nobody to tell.
 func (p *proxy) announce(ctx context.Context) {
-	if len(p.cfg.Workloads[0].Ports) == 0 {
+	if len(p.cfg.Workloads[0].Ports) == 0 || p.announced.Load() {
 		return // nobody is sent here
 	}
+	defer p.announced.Store(true)
 	limit := announceDrain
 	if !p.agent.Status().Connected {
 		limit = hopeDrain

@@ -75,7 +75,8 @@ var arrows = []arrow{
 	{[]string{"codes"}, nil, "the catalogue of errors is below all"},
 	{[]string{"message"}, nil, "messages are below all"},
 	{[]string{"version"}, nil, "the version is below all"},
-	{[]string{"model"}, []string{"codes", "api/discovery"}, "the model is pure"},
+	{[]string{"model/wire"}, []string{"api/discovery", "api/report", "codes", "model"}, "the model's form on the wire"},
+	{[]string{"model"}, nil, "the model imports nothing of ours"},
 	{[]string{"decide"}, []string{"codes", "message", "model"}, "the decision is pure"},
 	{[]string{"identity"}, []string{"codes"}, "identities know nothing of the mesh"},
 	{[]string{"api"}, []string{"codes", "model", "message", "identity"}, "what users write knows nothing of who reads it"},
@@ -88,7 +89,7 @@ var arrows = []arrow{
 	{[]string{"proxy"}, []string{"api/discovery", "api/report", "codes", "message", "model", "decide", "identity", "version"}, "the data plane knows nothing of the control plane, of files or of people"},
 	{[]string{"control"}, []string{"api", "codes", "decide", "identity", "message", "model", "observe", "source", "version"}, "the control plane knows nothing of proxies but the wire"},
 	{[]string{"join"}, []string{"api", "codes", "identity", "model", "node", "proxy/config", "proxy/capture"}, "a run starts a proxy as a process; it does not contain one"},
-	{[]string{"demo"}, []string{"api", "cli/mesh", "cli/place", "codes", "model", "proxy/config"}, "the demo is a user"},
+	{[]string{"demo"}, []string{"api", "cli/mesh", "cli/place", "codes", "model", "node", "proxy/config"}, "the demo is a user"},
 	{[]string{"cmd/weft-proxy"}, []string{"codes", "proxy", "version"}, "the data plane"},
 	{[]string{"cmd/weft"}, []string{"cli"}, "a program only parses and calls"},
 }

@@ -172,15 +172,16 @@ type pair struct {
 var shopCart = model.Name{Namespace: "shop", Name: "cart"}
 
 type pairOptions struct {
-	driver    string
-	app       string // address of the application
-	protocol  model.Protocol
-	limits    core.Limits  // of both proxies
-	callee    *core.Limits // of the callee's, if not the same
-	routes    []model.Route
-	loops     int
-	noTable   bool
-	authority *ca.Authority // of the caller, if not the callee's
+	driver               string
+	app                  string // address of the application
+	protocol             model.Protocol
+	limits               core.Limits  // of both proxies
+	callee               *core.Limits // of the callee's, if not the same
+	routes               []model.Route
+	loops                int
+	noTable              bool
+	callerNow, calleeNow func() time.Time // clocks, if not the real one
+	authority            *ca.Authority    // of the caller, if not the callee's
 }
 
 func newAuthority(t testing.TB) *ca.Authority {
@@ -232,6 +233,7 @@ func newPair(t testing.TB, o pairOptions) *pair {
 	}
 	x := &pair{t: t, clientID: newStore(t, callerCA, "web"), serverID: newStore(t, a, "cart"), mesh: &meshStub{}}
 	x.authority, x.o = a, o
+	x.clientID.Now, x.serverID.Now = o.callerNow, o.calleeNow
 	calleeLimits := o.limits
 	if o.callee != nil {
 		calleeLimits = *o.callee

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/proxy/core"
 )
 
@@ -325,7 +326,8 @@ func countingServer(t testing.TB, h http.HandlerFunc) (addr string, conns *atomi
 func TestConnectionsToTheApplicationAreReused(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		app, conns := countingServer(t, func(w http.ResponseWriter, r *http.Request) { b, _ := io.ReadAll(r.Body); w.Write(b) })
-		x := newPair(t, pairOptions{driver: driver, app: app})
+		// The protocol is declared, or a slow client would be taken for one that waits for its server.
+		x := newPair(t, pairOptions{driver: driver, app: app, protocol: model.ProtocolHTTP})
 		for i := range 40 { // a client connection each, one application connection for all
 			body := strings.Repeat("x", i*100)
 			tr := &http.Transport{DisableKeepAlives: true}

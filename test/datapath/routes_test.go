@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -143,9 +144,11 @@ func TestARewrittenRequestSurvivesTheWait(t *testing.T) {
 			wg.Add(1)
 			go func() {
 				defer wg.Done()
-				tr := &http.Transport{DisableKeepAlives: true}
+				// Through http_proxy the whole request waits, not only its connection.
+				proxy := &url.URL{Scheme: "http", Host: x.client.addr["proxy"]}
+				tr := &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyURL(proxy)}
 				path := fmt.Sprintf("/%s%d", strings.Repeat("x", i), i)
-				res, err := (&http.Client{Transport: tr}).Post(x.url("/"+path), "", strings.NewReader(path)) // "//" is made "/"
+				res, err := (&http.Client{Transport: tr}).Post("http://cart/"+path, "", strings.NewReader(path)) // "//" is made "/"
 				if err != nil {
 					t.Error(err)
 					return

@@ -82,19 +82,19 @@ func TestACertificateOfAForeignCAIsRefused(t *testing.T) {
 	})
 }
 
+// later is a clock by which every certificate has expired.
+func later() time.Time { return time.Now().Add(240 * time.Hour) }
+
 func TestAnExpiredCertificateOfTheCallerIsRefused(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
-		x := newPair(t, pairOptions{driver: driver, app: hello(t)})
-		later := func() time.Time { return time.Now().Add(240 * time.Hour) }
-		x.serverID.Now = later // to the callee everything of the caller has expired
+		x := newPair(t, pairOptions{driver: driver, app: hello(t), calleeNow: later}) // to the callee all has expired
 		refusedLink(t, x, "refused the connection", "expired")
 	})
 }
 
 func TestAnExpiredCertificateOfTheCalleeIsRefused(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
-		x := newPair(t, pairOptions{driver: driver, app: hello(t)})
-		x.clientID.Now = func() time.Time { return time.Now().Add(240 * time.Hour) }
+		x := newPair(t, pairOptions{driver: driver, app: hello(t), callerNow: later})
 		refusedLink(t, x, "expired", "")
 	})
 }

@@ -27,11 +27,10 @@ var programs = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	programDir = dir
-	c := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "./cmd/weft", "./cmd/weft-proxy")
+	c := exec.Command("make", "build", "BIN="+dir) // as a reader does
 	c.Dir = root
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
+		return "", fmt.Errorf("make build: %w\n%s", err, out)
 	}
 	return dir, nil
 })

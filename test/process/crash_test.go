@@ -1,6 +1,10 @@
+//go:build linux
+
 package process
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,7 +79,16 @@ func TestTrafficOutlivesTheControlPlane(t *testing.T) {
 	client := me.client()
 	eventually(t, "the restarted proxy serves", func() bool { code, body := get(client, "http://shop/"); return code == 200 && body == "one" })
 
-	// The caller's own proxy, too.
+	// The caller's own proxy, too, once what it knows of the service is on disk.
+	eventually(t, "the caller's view is on disk", func() bool {
+		views, _ := filepath.Glob(filepath.Join(w.dir, "s", "weft", "workloads", fmt.Sprintf("run-%d-*", me.cmd.Process.Pid), "view-*"))
+		for _, v := range views {
+			if text, _ := os.ReadFile(v); bytes.Contains(text, []byte("shop")) {
+				return true
+			}
+		}
+		return false
+	})
 	me.killProxy()
 	me.proxyBack(1)
 	me.until(me.client(), "http://shop/")
@@ -186,7 +199,9 @@ func TestNothingOutlivesAKilledRun(t *testing.T) {
 	if strings.Join(names, " ") != "default.sock" {
 		t.Errorf("the runtime directory holds %v", names)
 	}
-	if left, _ := filepath.Glob(filepath.Join(w.dir, "tmp", "*")); len(left) > 0 {
-		t.Errorf("temporary files left: %v", left)
+	for _, d := range []string{"tmp", filepath.Join("s", "weft", "workloads")} {
+		if left, _ := filepath.Glob(filepath.Join(w.dir, d, "*")); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
 	}
 }

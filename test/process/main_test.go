@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package process tests weft as people run it: the two programs, built once, as real processes
 // beside foreign ones (nginx, Redis, Python's http.server, grpc-go), killed, interrupted and
 // started again, with a ledger of every request.

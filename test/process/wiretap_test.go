@@ -1,3 +1,5 @@
+//go:build linux
+
 package process
 
 import (
@@ -128,6 +130,30 @@ func notTLS(b []byte) string {
 		at += 5 + length
 		if at >= len(b) {
 			return ""
+		}
+	}
+}
+
+// TestTheWiretapKnowsPlainText shows that onlyTLS finds what it is for.
+func TestTheWiretapKnowsPlainText(t *testing.T) {
+	record := func(kind byte, n int) []byte {
+		return append([]byte{kind, 3, 3, byte(n >> 8), byte(n)}, make([]byte, n)...)
+	}
+	for _, tc := range []struct {
+		name string
+		in   []byte
+		tls  bool
+	}{
+		{"nothing", nil, true},
+		{"a handshake and data", append(record(22, 200), record(23, 3000)...), true},
+		{"cut off in a record", record(23, 3000)[:100], true},
+		{"HTTP/1.1", []byte("GET /page.html HTTP/1.1\r\n"), false},
+		{"HTTP/2", []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), false},
+		{"plain text after TLS", append(record(22, 200), "PING\r\n"...), false},
+		{"a record of impossible length", []byte{23, 3, 3, 0xff, 0xff, 0}, false},
+	} {
+		if why := notTLS(tc.in); (why == "") != tc.tls {
+			t.Errorf("%s: %q", tc.name, why)
 		}
 	}
 }

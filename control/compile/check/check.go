@@ -3,6 +3,11 @@
 package check
 
 import (
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/weft-mesh/weft/api/object"
 	"github.com/weft-mesh/weft/codes"
 	"github.com/weft-mesh/weft/control/compile"
 	"github.com/weft-mesh/weft/source/file"
@@ -37,5 +42,26 @@ func Dir(dir string, registered ...compile.Registered) (*Result, error) {
 	r := &Result{Set: set, Snapshot: snap}
 	r.Problems = append(r.Problems, set.Problems...)
 	r.Problems = append(r.Problems, problems...)
+	return r, nil
+}
+
+// File checks one file as what it is, a part of its directory: names in it mean objects of the
+// files beside it. The problems are those whose place is in the file, and the Set's objects the
+// file's. The error is as of Dir, and W1001 for a file that weft would not read.
+func File(path string, registered ...compile.Registered) (*Result, error) {
+	path = filepath.Clean(path)
+	base := filepath.Base(path)
+	if ext := filepath.Ext(base); ext != ".yaml" && ext != ".yml" || strings.HasPrefix(base, ".") {
+		return nil, &codes.Error{Code: "W1001", What: path + " is not read by weft", Where: path, Next: []string{"weft check " + filepath.Dir(path)},
+			Why: "of a directory it reads the files NAME.yaml and NAME.yml, and none whose name begins with a dot"}
+	}
+	r, err := Dir(filepath.Dir(path), registered...)
+	if err != nil {
+		return nil, err
+	}
+	r.Problems = slices.DeleteFunc(r.Problems, func(p *codes.Error) bool {
+		return p.Where != path && !strings.HasPrefix(p.Where, path+":")
+	})
+	r.Set.Objects = slices.DeleteFunc(r.Set.Objects, func(o *object.Object) bool { return o.Position.File != path })
 	return r, nil
 }

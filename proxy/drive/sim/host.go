@@ -73,7 +73,7 @@ func (s *Socket) Adopt(owner Owner) {
 	s.ready()
 }
 
-// Dial connects to an address; the answer is Handler.Opened.
+// Dial connects to an address, a loopback one being the host itself; the answer is Handler.Opened.
 func (h *Host) Dial(owner Owner, to netip.AddrPort, timeout time.Duration) *Socket {
 	return h.dial(owner, to, timeout, nil, "")
 }
@@ -82,7 +82,11 @@ func (h *Host) Dial(owner Owner, to netip.AddrPort, timeout time.Duration) *Sock
 func (h *Host) dial(owner Owner, to netip.AddrPort, timeout time.Duration, self *Identity, peer string) *Socket {
 	n := h.net
 	target := n.hosts[to.Addr()]
-	if target == nil { // no such machine: packets vanish
+	if to.Addr().IsLoopback() {
+		target = h
+	}
+	exists := target != nil
+	if !exists { // no such machine: packets vanish
 		target = &Host{Name: to.Addr().String(), Addr: to.Addr(), net: n, listeners: map[uint16]*listener{}}
 	}
 	key := h.Name + ">" + target.Name
@@ -106,7 +110,7 @@ func (h *Host) dial(owner Owner, to netip.AddrPort, timeout time.Duration, self 
 		})
 	}
 	d := &opening{s: s, t: t, target: target, port: to.Port(), self: self, peer: peer}
-	if n.hosts[to.Addr()] != nil {
+	if exists {
 		s.out.signal(d.syn)
 	}
 	return s

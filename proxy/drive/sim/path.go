@@ -34,7 +34,7 @@ var errTimedOut = errors.New("connection timed out")
 
 // Path returns what lies between two hosts; in both directions it is the same.
 func (n *Network) Path(a, b *Host) *Path {
-	if a.Addr.Compare(b.Addr) > 0 {
+	if a.Name > b.Name {
 		a, b = b, a
 	}
 	p := n.paths[[2]*Host{a, b}]

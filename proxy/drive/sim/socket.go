@@ -244,3 +244,12 @@ func (s *Socket) Poll(h Handler) {
 	}
 	s.ready()
 }
+
+// Prompt is an Owner that hands everything over to its handler at once.
+type Prompt struct {
+	Net     *Network
+	Handler Handler
+}
+
+// Ready implements Owner.
+func (p *Prompt) Ready(s *Socket) { p.Net.After(1, func() { s.Poll(p.Handler) }) }

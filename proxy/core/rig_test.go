@@ -1,0 +1,225 @@
+package core
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/weft-mesh/weft/decide"
+	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/proxy/telemetry"
+)
+
+// rig is two cores, the caller's and the callee's, in one goroutine without sockets: what one
+// writes the other receives in the next round. The application answers each request with answer.
+type rig struct {
+	t              testing.TB
+	client, server *host
+	now            time.Duration
+	answer         []byte
+	pipes          []*pipe
+	later          []func() // answers of dials
+	mute           bool     // the application says nothing by itself
+	down           bool     // nobody can be connected to
+	slow           bool     // what is written waits for the next round
+}
+
+// host is the driver of one core.
+type host struct {
+	rig   *rig
+	core  *Core
+	asked []model.Name
+}
+
+// pipe is one end of a connection in memory. One of core and app is set.
+type pipe struct {
+	host   *host
+	conn   *Conn
+	other  *pipe
+	app    bool
+	client bool // the test's own end
+	in     []byte
+	eof    bool // the other end has closed its direction
+	told   bool
+	gone   bool
+	paused bool
+
+	queued   int
+	draining bool
+}
+
+var (
+	rigService = model.Name{Namespace: "shop", Name: "cart"}
+	rigApp     = netip.MustParseAddrPort("127.0.0.1:9000")
+	rigLink    = netip.MustParseAddrPort("127.0.0.1:9001")
+)
+
+func newRig(t testing.TB, svc *model.Service, limits Limits) *rig {
+	t.Helper()
+	r := &rig{t: t, answer: []byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello")}
+	r.client, r.server = &host{rig: r}, &host{rig: r}
+	rnd := uint64(1)
+	random := func() uint64 { rnd = rnd*6364136223846793005 + 1442695040888963407; return rnd }
+	r.client.core = New(Config{Host: r.client, Rand: random, Shard: telemetry.NewRegistry(1).Shard(0), Limits: limits,
+		Workload: Workload{Name: model.Name{Namespace: "shop", Name: "web-1"}, Identity: "spiffe://m/ns/shop/sa/web"}})
+	r.server.core = New(Config{Host: r.server, Rand: random, Shard: telemetry.NewRegistry(1).Shard(0), Limits: limits,
+		Workload: Workload{Name: model.Name{Namespace: "shop", Name: "cart-1"}, Service: rigService, Identity: "spiffe://m/ns/shop/sa/cart", Ports: []AppPort{{Addr: rigApp}}}})
+	if svc == nil {
+		svc = &model.Service{Name: rigService, Ports: []model.Port{{Port: 80, Protocol: model.ProtocolHTTP}}}
+	}
+	table, problems := decide.Compile(nil, &decide.View{
+		TrustDomain: "m", Services: map[model.Name]*model.Service{rigService: svc},
+		Endpoints: map[model.Name]*model.Endpoints{rigService: {Service: rigService, Endpoints: []model.Endpoint{{
+			Port: 80, Addr: rigApp, Link: rigLink, Identity: "spiffe://m/ns/shop/sa/cart", Workload: model.Name{Namespace: "shop", Name: "cart-1"},
+		}}}},
+	})
+	for _, p := range problems {
+		t.Fatal(p)
+	}
+	r.client.core.SetTable(table)
+	return r
+}
+
+func (r *rig) connect(a, b *pipe) {
+	a.other, b.other = b, a
+	r.pipes = append(r.pipes, a, b)
+}
+
+// dial makes a client's connection to the service's listener and returns the client's end.
+func (r *rig) dial() *pipe {
+	mine, theirs := &pipe{client: true}, &pipe{host: r.client}
+	r.connect(mine, theirs)
+	theirs.conn = r.client.core.Accept(Accept{Listener: &Listener{Kind: ListenService, Service: rigService, Port: 80}, Driver: theirs})
+	return mine
+}
+
+func (p *pipe) send(b []byte) { p.other.in = append(p.other.in, b...) }
+
+// settle moves bytes until nothing moves any more.
+func (r *rig) settle() {
+	for moved := true; moved; {
+		moved = false
+		r.now += 10 * time.Microsecond
+		for _, h := range []*host{r.client, r.server} {
+			h.core.SetNow(r.now)
+		}
+		later := r.later
+		r.later = nil
+		for _, f := range later {
+			moved = true
+			f()
+		}
+		for i := 0; i < len(r.pipes); i++ {
+			if r.pipes[i].step() {
+				moved = true
+			}
+		}
+		for _, h := range []*host{r.client, r.server} {
+			h.core.Tick()
+			h.core.Flush()
+		}
+	}
+}
+
+// step delivers what has arrived at one end.
+func (p *pipe) step() bool {
+	r := p.rig()
+	switch {
+	case p.gone || p.client || p.paused:
+		return false
+	case len(p.in) > 0 && p.app:
+		p.in = p.in[:0]
+		if !r.mute {
+			p.send(r.answer)
+		}
+		return true
+	case len(p.in) > 0:
+		p.host.core.Received(p.conn, p.in)
+		p.in = p.in[:0]
+		return true
+	case p.eof && !p.told:
+		p.told = true
+		if p.host != nil {
+			p.host.core.EOF(p.conn)
+		}
+		return true
+	}
+	return false
+}
+
+func (p *pipe) rig() *rig {
+	if p.host != nil {
+		return p.host.rig
+	}
+	return p.other.host.rig
+}
+
+// Dial implements Host.
+func (h *host) Dial(c *Conn, d Dial) {
+	mine := &pipe{host: h, conn: c}
+	c.Driver = mine
+	if h.rig.down {
+		mine.other = &pipe{}
+		h.rig.later = append(h.rig.later, func() { h.core.Connected(c, errors.New("refused")) })
+		return
+	}
+	if d.Peer == "" {
+		h.rig.connect(mine, &pipe{app: true})
+	} else {
+		theirs := &pipe{host: h.rig.server}
+		h.rig.connect(mine, theirs)
+		theirs.conn = h.rig.server.core.Accept(Accept{Listener: &Listener{Kind: ListenLink}, Peer: d.Self, Driver: theirs})
+	}
+	h.rig.later = append(h.rig.later, func() { h.core.Connected(c, nil) })
+}
+
+// Write implements Host: everything goes at once, though with slow only the next round says so.
+func (h *host) Write(c *Conn, p []byte) int {
+	e := c.Driver.(*pipe)
+	e.other.in = append(e.other.in, p...)
+	if !h.rig.slow {
+		return 0
+	}
+	e.queued += len(p)
+	if !e.draining {
+		e.draining = true
+		h.rig.later = append(h.rig.later, func() {
+			e.draining, e.queued = false, 0
+			if !e.gone {
+				h.core.Drained(c)
+			}
+		})
+	}
+	return e.queued
+}
+
+// CloseWrite implements Host.
+func (h *host) CloseWrite(c *Conn) { c.Driver.(*pipe).other.eof = true }
+
+// Close implements Host.
+func (h *host) Close(c *Conn, _ bool) {
+	e := c.Driver.(*pipe)
+	e.gone = true
+	e.other.eof = true
+	for i, p := range h.rig.pipes {
+		if p == e {
+			h.rig.pipes = append(h.rig.pipes[:i:i], h.rig.pipes[i+1:]...)
+		}
+	}
+}
+
+// SetReading implements Host.
+func (h *host) SetReading(c *Conn, on bool) { c.Driver.(*pipe).paused = !on }
+
+// Subscribe implements Host.
+func (h *host) Subscribe(n model.Name) { h.asked = append(h.asked, n) }
+
+// SubscribeIP implements Host.
+func (h *host) SubscribeIP(netip.Addr) {}
+
+// AddrAbsent implements Host.
+func (h *host) AddrAbsent(netip.Addr) bool { return true }
+
+// ServiceOfIP implements Host.
+func (h *host) ServiceOfIP(netip.Addr) (model.Name, bool) { return model.Name{}, false }

@@ -1,0 +1,249 @@
+package sim_test
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/weft-mesh/weft/proxy/drive/sim"
+)
+
+var (
+	oneSeed  = flag.Uint64("seed", 0, "run this seed only and print its story")
+	manySeed = flag.Int("seeds", 40, "how many seeds each scenario runs")
+)
+
+// scenario is a life of the world.
+type scenario struct {
+	name string
+	run  func(w *world)
+}
+
+var scenarios = []scenario{
+	{"calm", calm},
+	{"faults", chaos},
+	{"leaving", leaving},
+	{"bulk", bulk},
+}
+
+// calm: nothing is wrong, so nothing may fail.
+func calm(w *world) {
+	w.load(12, 20, 100_000, false)
+	w.net.Run(20 * time.Second)
+	w.checkAllWell(0)
+	w.settle()
+}
+
+// bulk: large bodies, slow readers and narrow paths.
+func bulk(w *world) {
+	for _, x := range w.callers {
+		for _, y := range w.order {
+			p := w.net.Path(x.host, y.host)
+			p.Bandwidth, p.Window = 20<<20, 1+w.rng.IntN(64<<10)
+		}
+		w.net.Path(x.host, x.host).Window = 1 + w.rng.IntN(32<<10)
+	}
+	for _, y := range w.order {
+		y.app.slow = 3
+		w.net.Path(y.host, y.host).Window = 1 + w.rng.IntN(32<<10)
+	}
+	w.load(8, 6, 1_000_000, false)
+	w.net.Run(60 * time.Second)
+	w.checkAllWell(0)
+	w.settle()
+}
+
+// leaving: endpoints leave the mesh in good order while they serve, and return. Nothing may fail.
+func leaving(w *world) {
+	w.load(12, 30, 60_000, false)
+	for _, service := range []string{"web", "echo"} {
+		for i, x := range w.servers[service] {
+			at := 200*time.Millisecond + time.Duration(i)*700*time.Millisecond + time.Duration(w.rng.Int64N(int64(300*time.Millisecond)))
+			w.net.After(at, func() {
+				x.leave = true
+				w.publish(service)
+				w.net.After(20*time.Millisecond, x.proxy.Drain) // the callers know by then
+				w.net.After(500*time.Millisecond, func() { w.restart(x, 0) })
+			})
+		}
+	}
+	w.net.Run(30 * time.Second)
+	w.checkAllWell(0)
+	w.settle()
+}
+
+// restart waits until a draining proxy has nothing to do and starts it anew.
+func (w *world) restart(x *node, waited int) {
+	if x.proxy.Core.Busy() && waited < 200 {
+		w.net.After(50*time.Millisecond, func() { w.restart(x, waited+1) })
+		return
+	}
+	if waited == 200 {
+		w.l.seen["drain cut off"]++
+	}
+	x.proxy.Crash()
+	x.proxy.Start()
+	x.leave = false
+	if x.app != nil {
+		w.publish(x.app.service)
+	}
+}
+
+// chaos: everything that can go wrong does.
+func chaos(w *world) {
+	for _, x := range w.order {
+		x.app.slow = 8
+	}
+	w.load(12, 25, 150_000, true)
+	for range 14 {
+		at := time.Duration(w.rng.Int64N(int64(4 * time.Second)))
+		w.net.After(at, w.fault)
+	}
+	w.net.Run(5 * time.Second)
+	w.heal()
+	w.settle()
+}
+
+// fault is one thing that goes wrong, for a while.
+func (w *world) fault() {
+	r := w.rng
+	x := w.order[r.IntN(len(w.order))]
+	caller := w.callers[r.IntN(len(w.callers))]
+	path := w.net.Path(caller.host, x.host)
+	for_ := time.Duration(1+r.IntN(1500)) * time.Millisecond
+	kind := r.IntN(12)
+	w.l.seen[fmt.Sprint("fault ", kind)]++
+	w.net.Note("fault %d at %s and %s for %s", kind, caller.host.Name, x.host.Name, for_)
+	switch kind {
+	case 0:
+		x.app.crash()
+		w.net.After(for_, x.app.start)
+	case 1:
+		path.Cut()
+		w.net.After(for_, path.Heal)
+	case 2: // for longer than anybody waits
+		path.Cut()
+		w.net.After(50*time.Second, path.Heal)
+	case 3:
+		path.Reset()
+	case 4:
+		w.crash(x, for_)
+	case 5:
+		w.crash(caller, for_/10)
+	case 6:
+		x.leave = true
+		w.publish(x.app.service)
+		w.net.After(for_, func() { x.leave = false; w.publish(x.app.service) })
+	case 7:
+		w.mesh.Mute(true)
+		w.net.After(for_*2, func() { w.mesh.Mute(false) })
+	case 8:
+		x.proxy.Drain()
+		w.net.After(for_, func() { w.restart(x, 150) })
+	case 9:
+		caller.proxy.Drain()
+		w.net.After(for_/4, func() { w.restart(caller, 150) })
+	case 10: // its certificate is no good for a while
+		x.proxy.Identity.Expired = r.IntN(2) == 0
+		x.proxy.Identity.Foreign = !x.proxy.Identity.Expired
+		caller.proxy.Identity.Foreign = r.IntN(2) == 0
+		path.Reset()
+		w.net.After(for_, func() {
+			x.proxy.Identity.Expired, x.proxy.Identity.Foreign, caller.proxy.Identity.Foreign = false, false, false
+		})
+	case 11: // addresses are used again by somebody else
+		y := w.order[r.IntN(len(w.order))]
+		if x.app.service != y.app.service {
+			w.swap(x, y)
+			w.net.After(for_, func() { w.swap(x, y) })
+		}
+	}
+}
+
+func (w *world) crash(x *node, down time.Duration) {
+	x.proxy.Crash()
+	w.net.After(down, func() {
+		x.proxy.Crash() // another fault may have started it
+		x.proxy.Start()
+	})
+}
+
+// swap makes two hosts change their addresses without telling the mesh.
+func (w *world) swap(x, y *node) {
+	a, b := x.host.Addr, y.host.Addr
+	x.host.Move(b)
+	y.host.Move(a)
+	w.net.Path(x.host, y.host).Reset()
+}
+
+// heal ends all that is wrong.
+func (w *world) heal() {
+	w.net.Note("heal")
+	w.net.Run(46 * time.Second) // the longest cut
+	for _, x := range w.nodes() {
+		x.proxy.Identity = sim.Identity{ID: x.id}
+	}
+	for _, x := range w.order {
+		x.host.Move(x.home)
+	}
+	w.mesh.Mute(false)
+}
+
+func live(t testing.TB, sc scenario, seed uint64, story io.Writer) *world {
+	w := newWorld(t, seed, story)
+	sc.run(w)
+	return w
+}
+
+func TestSeeds(t *testing.T) {
+	for _, sc := range scenarios {
+		t.Run(sc.name, func(t *testing.T) {
+			seen := map[string]int{}
+			events, most, asks := 0, 0, 0
+			for i := range *manySeed {
+				seed := uint64(i + 1)
+				if *oneSeed > 0 {
+					seed = *oneSeed
+				}
+				var story io.Writer
+				if *oneSeed > 0 {
+					story = os.Stdout
+				}
+				w := live(t, sc, seed, story)
+				w.report(seed)
+				for k, v := range w.l.seen {
+					seen[k] += v
+				}
+				events += w.net.Events()
+				asks += len(w.l.asks)
+				most = max(most, w.maxQ)
+				if t.Failed() && i > 3 || *oneSeed > 0 {
+					break
+				}
+			}
+			t.Logf("%d requests, %d events, at most %d bytes waited for one connection", asks, events, most)
+			for _, k := range slices.Sorted(maps.Keys(seen)) {
+				t.Logf("%6d %s", seen[k], k)
+			}
+		})
+	}
+}
+
+func TestTheSameSeedHasTheSameHistory(t *testing.T) {
+	for _, sc := range scenarios {
+		for seed := uint64(1); seed <= 3; seed++ {
+			a, b := live(t, sc, seed, nil), live(t, sc, seed, nil)
+			if a.net.Hash() != b.net.Hash() || a.net.Events() != b.net.Events() {
+				t.Errorf("%s, seed %d: two runs differ (%d and %d events)", sc.name, seed, a.net.Events(), b.net.Events())
+			}
+			if c := live(t, sc, seed+100, nil); c.net.Hash() == a.net.Hash() {
+				t.Errorf("%s: seeds %d and %d have one history", sc.name, seed, seed+100)
+			}
+		}
+	}
+}
