@@ -20,7 +20,7 @@ func (a *app) checkVerb() *cobra.Command {
 	var pre, exitZero bool
 	cmd := &cobra.Command{
 		Use:   "check [DIR|FILE]",
-		Short: "Look for problems in a directory or file, on this machine, or in the running mesh",
+		Short: "Look for problems in files, on this machine, or in the running mesh",
 		Long: `Without an argument it looks at everything that runs: this machine, the control plane, the
 proxies, and the configuration in force. With DIR it reads the configuration in DIR instead, with
 the code of the control plane, and needs none to run; which workloads a selector matches is then

@@ -122,7 +122,7 @@ func explainDoc(x *mesh.Explanation, q mesh.ExplainQuery) render.Doc {
 			t.Row(render.Text(label), render.Text(render.Clean(s.Object)), outcome(s.Outcome), render.Text(render.Clean(s.Detail)), render.Toned(render.Dim, render.Clean(s.Source)))
 		}
 		sharesTable(t, x.Shares)
-		endpointsTable(t, x.Endpoints, wide)
+		endpointsTable(t, x, wide)
 		t.Line("")
 		t.Line(verdict(t, x))
 		if x.Fault != nil {
@@ -158,11 +158,16 @@ func sharesTable(t *render.Table, shares []mesh.Share) {
 // shownEndpoints bounds the table form; -o wide and json have all.
 const shownEndpoints = 8
 
-func endpointsTable(t *render.Table, endpoints []mesh.Endpoint, wide bool) {
+// endpointsTable shows who could answer: of several backends, for the one with the largest share.
+func endpointsTable(t *render.Table, x *mesh.Explanation, wide bool) {
+	endpoints := x.Endpoints
 	if len(endpoints) == 0 {
 		return
 	}
 	t.Line("")
+	if len(x.Shares) > 1 {
+		t.Line("of " + render.Clean(x.Backend) + ":")
+	}
 	t.Header("ENDPOINT", "ADDRESS", "SECURITY", "")
 	for i, e := range endpoints {
 		if i == shownEndpoints && !wide {
@@ -181,11 +186,29 @@ func endpointsTable(t *render.Table, endpoints []mesh.Endpoint, wide bool) {
 	}
 }
 
+// reached names the backend, or all that a request may be sent to, with their shares.
+func reached(x *mesh.Explanation) string {
+	var names []string
+	for _, s := range x.Shares {
+		switch {
+		case s.Share == 0:
+		case s.Invalid != "":
+			names = append(names, "nobody ("+render.Percent(s.Share)+": "+render.Clean(s.Invalid)+")")
+		default:
+			names = append(names, render.Clean(s.Backend)+" ("+render.Percent(s.Share)+")")
+		}
+	}
+	if len(names) < 2 {
+		return render.Clean(x.Backend)
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+}
+
 func verdict(t *render.Table, x *mesh.Explanation) string {
 	switch x.Action {
 	case "forward":
 		if x.Through {
-			return t.Paint(render.Good, "→ would reach ") + render.Clean(x.Backend) + " (no request was sent)"
+			return t.Paint(render.Good, "→ would reach ") + reached(x) + "; no request was sent"
 		}
 		return t.Paint(render.Bad, "→ would not get through: ") + render.Clean(x.Backend) + " has no endpoint; the proxy would answer 503"
 	case "redirect":

@@ -48,7 +48,7 @@ func homeDoc(st *mesh.Status, edges *mesh.EdgeList) render.Doc {
 	var worst *mesh.Edge
 	for i, e := range edges.Edges {
 		requests, failures, rps = requests+e.Requests, failures+e.Failures, rps+e.RPS
-		if e.Success < healthyShare && (worst == nil || e.Failures > worst.Failures) {
+		if failing(e) && (worst == nil || e.Failures > worst.Failures) {
 			worst = &edges.Edges[i]
 		}
 	}

@@ -38,7 +38,8 @@ func (n *narrator) started(s control.Started) {
 	n.tell(s.Problems)
 }
 
-// reloaded tells what a change of the files did, on one line, and its problems.
+// reloaded tells what a change of the files did, on one line, and its problems. A change that is
+// all mistakes, or mends one that changes nothing else, has no such line: the problems tell it.
 func (n *narrator) reloaded(r control.Reloaded) {
 	var what []string
 	if r.Routes > 0 {
@@ -47,10 +48,15 @@ func (n *narrator) reloaded(r control.Reloaded) {
 	if r.Services > 0 {
 		what = append(what, render.Count(r.Services, "service")+" changed")
 	}
+	if r.Endpoints > 0 {
+		what = append(what, "the endpoints of "+render.Count(r.Endpoints, "service")+" changed")
+	}
 	took := render.Latency(r.Took)
 	switch {
 	case len(what) == 0:
-		n.line("reloaded: nothing changed")
+		if n.describe(r.Problems) == n.problems {
+			n.line("reloaded: nothing changed")
+		}
 	case r.Live < r.Connected:
 		n.line("%s: %s, live at %d of %s after %s; see  weft status", n.style.Paint(render.Warn, "reloaded"), strings.Join(what, ", "),
 			r.Live, proxies(r.Connected), took)
@@ -60,8 +66,8 @@ func (n *narrator) reloaded(r control.Reloaded) {
 	n.tell(r.Problems)
 }
 
-// tell prints the problems when they differ from those told last.
-func (n *narrator) tell(problems []*codes.Error) {
+// describe gives the text about problems.
+func (n *narrator) describe(problems []*codes.Error) string {
 	var b strings.Builder
 	for _, p := range problems {
 		word, tone := "error", render.Bad
@@ -79,7 +85,12 @@ func (n *narrator) tell(problems []*codes.Error) {
 			fmt.Fprintf(&b, "  next  %s\n", render.Clean(p.Next[0]))
 		}
 	}
-	s := b.String()
+	return b.String()
+}
+
+// tell prints the problems when they differ from those told last.
+func (n *narrator) tell(problems []*codes.Error) {
+	s := n.describe(problems)
 	switch s {
 	case n.problems:
 	case "":

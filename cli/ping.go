@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"github.com/weft-mesh/weft/cli/probe"
 	"github.com/weft-mesh/weft/cli/render"
 	"github.com/weft-mesh/weft/codes"
+	"github.com/weft-mesh/weft/identity"
 	"github.com/weft-mesh/weft/join"
 )
 
@@ -49,9 +51,10 @@ func (a *app) pingVerb() *cobra.Command {
 		Long: `Starts a short-lived workload with a proxy of its own, and asks the service through it: HTTP services
 with OPTIONS, gRPC services with a request that they refuse themselves, TCP services by connecting.
 
-An answer of the application proves the whole way: the name resolves, both proxies are up, they let
+Any answer of the application, an error too, proves the whole way: the name resolves, both proxies are up, they let
 each other in over mTLS, and the application answers. --from asks with the identity of another
-service account. The first attempt includes the connection between the proxies.`,
+service account. The first attempt includes the connection between the proxies. weft stat does not
+count the questions.`,
 		Example: "  weft ping cart\n  weft ping stock --count 1 -o json\n  weft ping shop/cart --from web --path /items",
 		Args:    exactly(1, "one service"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -76,7 +79,9 @@ service account. The first attempt includes the connection between the proxies.`
 			}
 			who := mesh.Ref{Namespace: svc.Namespace, Name: pingAccount}
 			if from != "" {
-				who = ref(from, svc.Namespace)
+				if who, err = a.accountOf(cmd.Context(), ref(from, svc.Namespace)); err != nil {
+					return err
+				}
 			}
 			r := &pingReport{Service: svc.Namespace + "/" + svc.Name, Port: chosen.Port, Protocol: chosen.Protocol,
 				From: who.Namespace + "/" + who.Name, Endpoints: svc.Endpoints, Meshed: svc.Meshed, Attempts: []probe.Attempt{}}
@@ -96,7 +101,7 @@ service account. The first attempt includes the connection between the proxies.`
 	f := cmd.Flags()
 	f.IntVarP(&count, "count", "c", 4, "how often to ask, 1 to 1000")
 	f.Uint16Var(&port, "port", 0, "port of the service (default: its first)")
-	f.StringVar(&from, "from", "", "ask as this service account, NAME or NAMESPACE/NAME (default weft-ping)")
+	f.StringVar(&from, "from", "", "ask with the identity of this workload or service account, NAME or NAMESPACE/NAME (default weft-ping)")
 	f.StringVarP(&namespace, "namespace", "n", "", "namespace of the service (default: where the name is found)")
 	f.StringVar(&path, "path", "/", "path of HTTP requests")
 	f.DurationVar(&wait, "wait", 3*time.Second, "how long one answer may take")
@@ -134,6 +139,38 @@ func (a *app) resolve(ctx context.Context, want mesh.Ref) (svc mesh.Service, err
 	return svc, err
 }
 
+// accountOf gives the service account that a name stands for: that of a workload with this name,
+// or the name itself, of which nobody need live.
+func (a *app) accountOf(ctx context.Context, want mesh.Ref) (mesh.Ref, error) {
+	out := want
+	err := a.ask(ctx, func(ctx context.Context, c mesh.Client) error {
+		w, err := c.Whois(ctx, want.Namespace+"/"+want.Name)
+		var coded *codes.Error
+		if errors.As(err, &coded) && coded.Code == "W2402" {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for i, x := range w.Workloads {
+			id, err := identity.Parse(x.Identity)
+			if err != nil {
+				continue
+			}
+			account := mesh.Ref{Namespace: id.Namespace, Name: id.ServiceAccount}
+			if account == want {
+				out = want
+				break
+			}
+			if i == 0 {
+				out = account
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
 func choosePort(svc mesh.Service, wish uint16) (mesh.Port, error) {
 	for _, p := range svc.Ports {
 		if wish == 0 || p.Port == uint32(wish) {
@@ -156,6 +193,7 @@ func (a *app) pingThrough(ctx context.Context, at place.Target, who mesh.Ref, sv
 		Name: pingAccount, Namespace: who.Namespace, ServiceAccount: who.Name, Service: pingAccount,
 		Command: []string{self, probeVerb, "--host", svc.Name + "." + svc.Namespace, "--port", fmt.Sprint(port.Port),
 			"--protocol", port.Protocol, "--path", path, "--count", fmt.Sprint(count), "--wait", wait.String()},
+		Unreported: true, // a question is no traffic of the mesh
 		RuntimeDir: a.env.Dirs.Runtime(), ProxyBinary: proxyBinary,
 		Stdout: collect, Stderr: log, ProxyLog: a.logOutput(), Log: slog.New(slog.NewTextHandler(a.logOutput(), nil)),
 	}
@@ -202,7 +240,7 @@ func pingDoc(r *pingReport) render.Doc {
 		}
 		if r.Answered < r.Sent {
 			t.Line("")
-			t.Line("next: see what is decided        " + explainHint(mesh.Edge{From: r.From, To: r.Service, Protocol: r.Protocol}))
+			t.Line("next: see what is decided        " + explainHint(mesh.Edge{From: r.From, To: r.Service, Protocol: r.Protocol}, !strings.HasSuffix(r.From, "/"+pingAccount)))
 		}
 	}}
 }

@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os/signal"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/weft-mesh/weft/codes"
 	"github.com/weft-mesh/weft/join"
 )
 
@@ -15,7 +18,7 @@ func (a *app) runVerb() *cobra.Command {
 	var o join.Options
 	var ports, labels []string
 	cmd := &cobra.Command{
-		Use:   "run --name NAME [--port PORT] -- COMMAND [ARG...]",
+		Use:   "run [--name NAME] [--port PORT] -- COMMAND [ARG...]",
 		Short: "Run a process as a member of the mesh",
 		Long: `Starts a proxy and then the command beside it, registers it as a workload with an identity of its
 own, and passes signals, input, output and the exit code through. When the command ends, everything
@@ -24,6 +27,8 @@ that was started is removed.
 The command finds other services in WEFT_<SERVICE>_URL and through http_proxy. With --transparent
 (Linux, root) it gets a network namespace in which plain URLs such as http://cart/ go through the
 mesh.
+
+Without --name the workload is called after the command's file: ./web is web.
 
 The workload has the label app=NAME, unless --label app=OTHER says otherwise, so that a Service with
 the selector app: NAME finds it.
@@ -56,6 +61,12 @@ a protocol the first bytes decide.`,
 				return err
 			}
 			o.Command = args
+			if o.Name == "" {
+				if o.Name, err = nameOf(args[0]); err != nil {
+					return err
+				}
+				fmt.Fprintf(a.env.Stderr, "weft: the workload is named %s, after its command; --name NAME names it otherwise\n", o.Name)
+			}
 			o.RuntimeDir = a.env.Dirs.Runtime()
 			if o.StateDir == "" {
 				if base, err := a.env.Dirs.State("workloads"); err == nil { // without one, nothing is kept
@@ -81,7 +92,7 @@ a protocol the first bytes decide.`,
 	}
 	f := cmd.Flags()
 	f.SetInterspersed(false) // flags after the command's name are the command's
-	f.StringVar(&o.Name, "name", "", "name of the workload, and of the service that it stands for")
+	f.StringVar(&o.Name, "name", "", "name of the workload, and of the service that it stands for (default: the file name of COMMAND)")
 	f.StringArrayVar(&ports, "port", nil, "port on which the command listens; may be repeated, the first one is the main one")
 	f.StringVarP(&o.Namespace, "namespace", "n", "default", "namespace of the workload")
 	f.StringVar(&o.Service, "service", "", "service that it stands for (default: NAME)")
@@ -97,6 +108,16 @@ a protocol the first bytes decide.`,
 	exits(cmd, ExitOK, ExitFailed, ExitUsage, ExitUnreachable)
 	cmd.Long += "\n\nIts exit code is the command's own (128 and the number of the signal that ended it); the codes below\nare of weft itself, when the command could not be run."
 	return cmd
+}
+
+// nameOf gives the name of a workload that has none: that of the command's file.
+func nameOf(command string) (string, error) {
+	name := strings.TrimSuffix(filepath.Base(command), ".exe")
+	err := join.CheckName("the command's name", name)
+	if e := (*codes.Error)(nil); errors.As(err, &e) {
+		e.Next = []string{"weft run --name NAME -- " + command}
+	}
+	return name, err
 }
 
 // parseLabels reads KEY=VALUE.

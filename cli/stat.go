@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/weft-mesh/weft/cli/mesh"
 	"github.com/weft-mesh/weft/cli/render"
 	"github.com/weft-mesh/weft/codes"
+	"github.com/weft-mesh/weft/identity"
 )
 
 // healthyShare is the success share below which an edge is pointed out.
@@ -20,7 +22,7 @@ const healthyShare = 0.999
 const maxWindow = 30 * time.Minute
 
 func (a *app) statVerb() *cobra.Command {
-	var from, to, namespace string
+	var from, to, namespace, by string
 	var since, every time.Duration
 	var watch bool
 	cmd := &cobra.Command{
@@ -29,8 +31,9 @@ func (a *app) statVerb() *cobra.Command {
 		Long: `Shows the traffic of the last minute: who called whom, by which route, to which backend;
 success rate, requests a second, latency percentiles, and the share over mTLS.
 
-A row is what the callers' proxies saw. Edges that lose requests come first and are marked with !.
-For opaque TCP the requests are connections.`,
+A row is what the callers' proxies saw. All instances of a service account are one row; --by
+instance and -o wide show each. Edges that lose requests come first and are marked with !. For
+opaque TCP the requests are connections.`,
 		Example: "  weft stat\n  weft stat ratings --since 5m\n  weft stat --from web -o json",
 		Args:    atMost(1, "at most one service"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -47,7 +50,11 @@ For opaque TCP the requests are connections.`,
 			if since < 10*time.Second || since > maxWindow {
 				return usage(fmt.Sprintf("--since %s is outside of 10s to %s, for which traffic is kept", since, maxWindow), "weft stat --since 5m")
 			}
-			q := mesh.StatQuery{To: ref(to, namespace), From: ref(from, namespace), Window: since}
+			instances := by == byInstance || f == render.FormatWide && !cmd.Flags().Changed("by")
+			if by != byInstance && by != byAccount {
+				return usage(fmt.Sprintf("--by %q is neither %s nor %s", by, byAccount, byInstance), "weft stat --by "+byInstance)
+			}
+			q := mesh.StatQuery{To: ref(to, namespace), From: ref(from, namespace), Window: since, Instances: instances}
 			once := func(ctx context.Context) error {
 				return a.ask(ctx, func(ctx context.Context, c mesh.Client) error {
 					edges, err := c.Stat(ctx, q)
@@ -59,7 +66,11 @@ For opaque TCP the requests are connections.`,
 							return err
 						}
 					}
-					return a.show(f, statDoc(edges))
+					callers, err := liveCallers(ctx, c, edges)
+					if err != nil {
+						return err
+					}
+					return a.show(f, statDoc(edges, instances, callers))
 				})
 			}
 			if watch {
@@ -70,16 +81,46 @@ For opaque TCP the requests are connections.`,
 		ValidArgsFunction: a.completeServices,
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&from, "from", "", "only from this workload, NAME or NAMESPACE/NAME")
+	fl.StringVar(&from, "from", "", "only from this workload or service account, NAME or NAMESPACE/NAME")
 	fl.StringVar(&to, "to", "", "only to this service, NAME or NAMESPACE/NAME")
 	fl.StringVarP(&namespace, "namespace", "n", "", "namespace of names without one (default: any)")
 	fl.DurationVar(&since, "since", time.Minute, "how far back to look, 10s to 30m")
+	fl.StringVar(&by, "by", byAccount, "what a row of callers is: "+byAccount+", "+byInstance)
 	fl.BoolVarP(&watch, "watch", "w", false, "show again and again until interrupted")
 	fl.DurationVar(&every, "every", 2*time.Second, "how often --watch shows")
 	a.completeFlag(cmd, "from", a.completeWorkloads)
 	a.completeFlag(cmd, "to", a.completeServices)
+	a.completeFlag(cmd, "by", cobra.FixedCompletions([]string{byAccount, byInstance}, cobra.ShellCompDirectiveNoFileComp))
 	return exits(a.reads(cmd), ExitOK, ExitFailed, ExitUsage, ExitUnreachable, ExitTimeout, ExitForbidden)
 }
+
+// What a row of callers is, for --by.
+const (
+	byAccount  = "account"
+	byInstance = "instance"
+)
+
+// liveCallers gives the service accounts, "ns/name", of which a workload lives: only their names
+// can be given to other verbs. It is asked for only if a hint will be given.
+func liveCallers(ctx context.Context, c mesh.Client, edges *mesh.EdgeList) (map[string]bool, error) {
+	if !slices.ContainsFunc(edges.Edges, failing) {
+		return nil, nil
+	}
+	st, err := c.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for _, w := range st.Workloads {
+		if id, err := identity.Parse(w.Identity); err == nil {
+			out[id.Namespace+"/"+id.ServiceAccount] = true
+		}
+	}
+	return out, nil
+}
+
+// failing reports whether an edge is one to point out.
+func failing(e mesh.Edge) bool { return e.Success < healthyShare }
 
 // knownService explains an empty answer: no such service, or just no traffic (nil).
 func (a *app) knownService(ctx context.Context, c mesh.Client, want mesh.Ref) error {
@@ -103,8 +144,8 @@ func (a *app) knownService(ctx context.Context, c mesh.Client, want mesh.Ref) er
 	return e
 }
 
-// statDoc shows edges, the failing ones first.
-func statDoc(edges *mesh.EdgeList) render.Doc {
+// statDoc shows edges, the failing ones first. callers are the accounts that live.
+func statDoc(edges *mesh.EdgeList, instances bool, callers map[string]bool) render.Doc {
 	d := render.Doc{Kind: "EdgeList", Body: edges}
 	for _, e := range edges.Edges {
 		d.Names = append(d.Names, "edge/"+e.From+"->"+e.Backend)
@@ -114,33 +155,33 @@ func statDoc(edges *mesh.EdgeList) render.Doc {
 			t.Line(fmt.Sprintf("no traffic in the last %s", render.Age(time.Duration(edges.WindowMS)*time.Millisecond)))
 			return
 		}
-		head := []string{"", "FROM", "TO", "ROUTE", "BACKEND", ">SUCCESS", ">RPS", ">P50", ">P95", ">P99", ">MTLS"}
+		head := []string{"", "FROM"}
+		if instances {
+			head = append(head, "INSTANCE")
+		}
+		head = append(head, "TO", "ROUTE", "BACKEND", ">SUCCESS", ">RPS", ">P50", ">P95", ">P99", ">MTLS")
 		if wide {
-			head = append(head, "INSTANCE", "PROTOCOL", ">REQUESTS", ">FAILED", ">IN", ">OUT", ">CONNS", ">ACTIVE")
+			head = append(head, "PROTOCOL", ">REQUESTS", ">FAILED", ">IN", ">OUT", ">CONNS", ">ACTIVE")
 		}
 		t.Header(head...)
-		several := map[pair]int{}
-		for _, e := range edges.Edges {
-			several[pair{e.From, e.To, e.Route, e.Backend}]++
-		}
 		bad := 0
 		for _, pass := range []bool{true, false} {
 			for _, e := range edges.Edges {
-				if failing := e.Success < healthyShare; failing != pass {
+				if failing(e) != pass {
 					continue
 				}
 				if pass {
 					bad++
 				}
-				t.Row(edgeRow(e, several[pair{e.From, e.To, e.Route, e.Backend}] > 1, wide)...)
+				t.Row(edgeRow(e, instances, wide)...)
 			}
 		}
 		if bad > 0 {
 			for _, e := range edges.Edges {
-				if e.Success < healthyShare {
+				if failing(e) {
 					t.Line("")
 					t.Line(fmt.Sprintf("! %s to %s lost %d of %s. Why this backend:  %s", render.Clean(e.From), render.Clean(e.Backend),
-						e.Failures, render.Count(int(e.Requests), "request"), explainHint(e)))
+						e.Failures, render.Count(int(e.Requests), "request"), explainHint(e, callers[e.From])))
 					break
 				}
 			}
@@ -149,41 +190,47 @@ func statDoc(edges *mesh.EdgeList) render.Doc {
 	return d
 }
 
-// pair is what makes a row but for the instance of the caller.
-type pair struct{ from, to, route, backend string }
-
-// edgeRow shows an edge; byInstance names the caller's instance instead of its account.
-func edgeRow(e mesh.Edge, byInstance, wide bool) []render.Cell {
-	from := e.From
-	if byInstance {
-		from = e.Workload
-	}
+// edgeRow shows an edge; instances names the caller's instance beside its account.
+func edgeRow(e mesh.Edge, instances, wide bool) []render.Cell {
 	mark, tone := render.Text(""), render.Plain
-	if e.Success < healthyShare {
+	if failing(e) {
 		mark, tone = render.Toned(render.Bad, "!"), render.Bad
 	}
 	mtls := render.Text(render.Percent(e.MTLS))
 	if e.MTLS < 1 {
 		mtls.Tone = render.Warn
 	}
-	row := []render.Cell{
-		mark, render.Text(render.Clean(from)), render.Text(render.Clean(e.To)), render.Text(render.Clean(e.Route)), render.Text(render.Clean(e.Backend)),
+	row := []render.Cell{mark, render.Text(render.Clean(e.From))}
+	if instances {
+		row = append(row, render.Text(render.Clean(e.Workload)))
+	}
+	row = append(row,
+		render.Text(render.Clean(e.To)), render.Text(render.Clean(e.Route)), render.Text(render.Clean(e.Backend)),
 		render.Toned(tone, render.Percent(e.Success)), render.Text(render.Rate(e.RPS)),
 		render.Text(latency(e.P50MS)), render.Text(latency(e.P95MS)), render.Text(latency(e.P99MS)), mtls,
-	}
+	)
 	if wide {
-		row = append(row, render.Text(render.Clean(e.Workload)), render.Text(e.Protocol), render.Text(fmt.Sprint(e.Requests)), render.Text(fmt.Sprint(e.Failures)),
+		row = append(row, render.Text(e.Protocol), render.Text(fmt.Sprint(e.Requests)), render.Text(fmt.Sprint(e.Failures)),
 			render.Text(render.Bytes(e.BytesIn)), render.Text(render.Bytes(e.BytesOut)), render.Text(fmt.Sprint(e.Connections)), render.Text(fmt.Sprint(e.Active)))
 	}
 	return row
 }
 
-// explainHint is the command that explains an edge.
-func explainHint(e mesh.Edge) string {
+// explainHint is the command that explains an edge; live tells whether a workload of the caller's
+// account lives. Else the question is that of anybody in its namespace.
+func explainHint(e mesh.Edge, live bool) string {
 	ns, svc, _ := strings.Cut(e.To, "/")
 	host := svc
-	if fromNS, _, _ := strings.Cut(e.From, "/"); fromNS != ns {
+	fromNS, _, known := strings.Cut(e.From, "/")
+	if fromNS != ns {
 		host = svc + "." + ns
+	}
+	who := "--from " + render.Clean(e.From)
+	switch {
+	case !known: // a caller that is not known at all
+		who = "-n " + render.Clean(ns)
+	case !live:
+		who = "-n " + render.Clean(fromNS)
 	}
 	method := "GET http://"
 	switch e.Protocol {
@@ -192,7 +239,7 @@ func explainHint(e mesh.Edge) string {
 	case "tcp", "tls":
 		method = "CONNECT tcp://"
 	}
-	return fmt.Sprintf("weft explain %s%s/ --from %s", method, render.Clean(host), render.Clean(e.From))
+	return fmt.Sprintf("weft explain %s%s/ %s", method, render.Clean(host), who)
 }
 
 func latency(ms float64) string { return render.Latency(time.Duration(ms * float64(time.Millisecond))) }

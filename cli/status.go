@@ -19,7 +19,10 @@ func (a *app) statusVerb() *cobra.Command {
 		Long: `Shows the whole mesh on one page: the control plane, each proxy with the configuration that it
 acknowledged and how long its certificate lasts, and what is wrong in the configuration.
 
--o wide adds services and workloads with their labels and identities.`,
+A proxy whose workload ended is not listed; one that vanished is, with !.
+
+-o wide adds services and workloads with their labels and identities, and where proxies serve
+metrics.`,
 		Example: "  weft status\n  weft status -o wide\n  weft status -o json",
 		Args:    exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -96,7 +99,7 @@ func proxyTable(t *render.Table, proxies []mesh.Proxy, now time.Time, wide bool)
 	}
 	head := []string{"", "PROXY", "STATE", "CONFIGURATION", "CERTIFICATE"}
 	if wide {
-		head = append(head, ">SNAPSHOT", ">SERVICES", "VERSION")
+		head = append(head, ">SNAPSHOT", ">SERVICES", "VERSION", "METRICS")
 	}
 	t.Header(head...)
 	for _, p := range proxies {
@@ -122,7 +125,11 @@ func proxyTable(t *render.Table, proxies []mesh.Proxy, now time.Time, wide bool)
 		}
 		row := []render.Cell{render.Toned(render.Bad, mark), render.Text(render.Clean(p.Name)), render.Toned(tone, state), config, cert}
 		if wide {
-			row = append(row, render.Texts(fmt.Sprint(p.Acknowledged), fmt.Sprint(p.Services), render.Clean(p.Version))...)
+			metrics := ""
+			if p.Metrics != "" {
+				metrics = "http://" + render.Clean(p.Metrics) + "/metrics"
+			}
+			row = append(row, render.Texts(fmt.Sprint(p.Acknowledged), fmt.Sprint(p.Services), render.Clean(p.Version), dash(metrics))...)
 		}
 		t.Row(row...)
 	}

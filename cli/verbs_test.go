@@ -73,6 +73,51 @@ func TestRunHandsEverythingToJoinAndGivesItsExitCode(t *testing.T) {
 	}
 }
 
+func TestRunNamesTheWorkloadAfterItsCommand(t *testing.T) {
+	for _, c := range []struct {
+		command, name string // name: "" if there is none
+	}{{"./web", "web"}, {"true", "true"}, {"/usr/bin/python3", "python3"}, {"./my_app", ""}, {"./Web", ""}, {"/", ""}} {
+		w := newWorld(t, meshtest.Shop())
+		var got join.Options
+		w.Join = func(_ context.Context, _ place.Target, _ string, o join.Options) (int, error) { got = o; return 0, nil }
+		code := w.main("run", "--", c.command)
+		switch said := w.err.String(); {
+		case got.Name != c.name:
+			t.Errorf("%s: named %q, want %q", c.command, got.Name, c.name)
+		case c.name != "" && (code != ExitOK || !strings.Contains(said, "named "+c.name+",")):
+			t.Errorf("%s: exit code %d, stderr %q", c.command, code, said)
+		case c.name == "" && (code != ExitUsage || !strings.Contains(said, "error W4102") || !strings.Contains(said, "--name NAME -- "+c.command)):
+			t.Errorf("%s: exit code %d, stderr %q", c.command, code, said)
+		}
+	}
+}
+
+func TestRunExitsByTheReason(t *testing.T) {
+	for code, want := range map[string]int{
+		"W2104": ExitForbidden, "W2103": ExitForbidden, "W2102": ExitForbidden, "W4102": ExitUsage, "W4101": ExitUsage,
+		"W2201": ExitUnreachable, "W4111": ExitFailed,
+	} {
+		w := newWorld(t, meshtest.Shop())
+		w.Join = func(context.Context, place.Target, string, join.Options) (int, error) {
+			return 1, &codes.Error{Code: code, What: "so it is"}
+		}
+		if got := w.main("run", "--name", "cart", "./cart"); got != want || !strings.Contains(w.err.String(), "error "+code) {
+			t.Errorf("%s: exit code %d, want %d; stderr %q", code, got, want, w.err.String())
+		}
+	}
+}
+
+func TestNamesAreJudgedBeforeTheControlPlaneIsAsked(t *testing.T) {
+	for _, o := range []join.Options{
+		{Name: "Web", Command: []string{"x"}}, {Name: "web", Namespace: "a.b", Command: []string{"x"}}, {Name: "web", ServiceAccount: "-", Command: []string{"x"}},
+	} {
+		_, err := joinMesh(t.Context(), place.Target{Socket: "/nowhere"}, "", o)
+		if e := (*codes.Error)(nil); !errors.As(err, &e) || e.Code != "W4102" {
+			t.Errorf("%+v: %v, want W4102", o, err)
+		}
+	}
+}
+
 func TestRunShowsTheCodedErrorOfJoin(t *testing.T) {
 	w := newWorld(t, meshtest.Shop())
 	w.Join = func(context.Context, place.Target, string, join.Options) (int, error) {
@@ -90,13 +135,17 @@ func TestUpTellsWhatWasLoadedAndWhatChanges(t *testing.T) {
 	w := newWorld(t, nil)
 	dir := t.TempDir()
 	problem := &codes.Error{Code: "W1004", What: "unknown kind \"Foo\"", Why: "kind is \"Foo\"", Where: "a.yaml:1:7", Next: []string{"weft check " + dir}}
+	other := &codes.Error{Code: "W1002", What: "b.yaml is not YAML", Where: "b.yaml:2"}
 	w.Up = func(_ context.Context, o UpOptions) error {
 		if o.Dir != dir || o.StateDir == "" || o.Socket != w.Dirs.Socket("default") {
 			t.Errorf("options = %+v", o)
 		}
 		o.Started(control.Started{Socket: "/run/x.sock", TrustDomain: "weft.local", RootCreated: true, Services: 2, Routes: 1, Files: 3, Problems: []*codes.Error{problem}})
 		o.Reloaded(control.Reloaded{Routes: 3, Live: 4, Connected: 4, Took: 35 * time.Millisecond, Problems: []*codes.Error{problem}})
+		o.Reloaded(control.Reloaded{Problems: []*codes.Error{problem}, Live: 4, Connected: 4})
+		o.Reloaded(control.Reloaded{Problems: []*codes.Error{other}, Live: 4, Connected: 4})
 		o.Reloaded(control.Reloaded{Services: 1, Live: 3, Connected: 4, Took: 5 * time.Second})
+		o.Reloaded(control.Reloaded{Endpoints: 2, Live: 4, Connected: 4, Took: 2 * time.Millisecond})
 		return errors.New("stop here")
 	}
 	if code := w.main("up", dir); code != ExitFailed {
@@ -112,8 +161,12 @@ error W1004: unknown kind "Foo"
   where a.yaml:1:7
   next  weft check DIR
 reloaded: 3 routes changed, live at 4 proxies in 35 ms
+reloaded: nothing changed
+error W1002: b.yaml is not YAML
+  where b.yaml:2
 reloaded: 1 service changed, live at 3 of 4 proxies after 5.0 s; see  weft status
 all problems are mended
+reloaded: the endpoints of 2 services changed, live at 4 proxies in 2.0 ms
 `
 	if got := strings.ReplaceAll(w.out.String(), dir, "DIR"); got != want {
 		t.Errorf("it said\n%s\nwanted\n%s", got, want)
@@ -129,13 +182,14 @@ func TestUpRefusesWhatCannotWorkBeforeAnythingIsStarted(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name, dir, code string
+		exit            int
 	}{
-		{"a mesh of that name runs", t.TempDir(), "W4010"},
-		{"the directory does not exist", "/does/not/exist", "W4011"},
-		{"the directory is a file", file, "W4011"},
+		{"a mesh of that name runs", t.TempDir(), "W4010", ExitFailed},
+		{"the directory does not exist", "/does/not/exist", "W4011", ExitUsage},
+		{"the directory is a file", file, "W4011", ExitUsage},
 	} {
 		w.err.Reset()
-		if code := w.main("up", c.dir); code != ExitFailed || !strings.Contains(w.err.String(), c.code) {
+		if code := w.main("up", c.dir); code != c.exit || !strings.Contains(w.err.String(), c.code) {
 			t.Errorf("%s: exit code %d, stderr %q", c.name, code, w.err.String())
 		}
 	}
@@ -172,13 +226,14 @@ func TestPingRunsAProbeInTheMeshAndJudgesItsAnswers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, meshtest.Shop())
 			w.Join = func(_ context.Context, _ place.Target, _ string, o join.Options) (int, error) {
-				if o.ServiceAccount != "web" || o.Namespace != "shop" || len(o.Ports) != 0 || !slices.Contains(o.Command, "ratings.shop") {
+				if o.ServiceAccount != "web" || o.Namespace != "shop" || len(o.Ports) != 0 || !o.Unreported || !slices.Contains(o.Command, "ratings.shop") {
 					t.Errorf("options = %+v", o)
 				}
 				_, err := o.Stdout.Write([]byte(c.lines))
 				return 0, err
 			}
-			if code := w.main(append([]string{"ping", "ratings", "--from", "web"}, c.args...)...); code != c.code {
+			// front is a name of the workload; the identity is its account's.
+			if code := w.main(append([]string{"ping", "ratings", "--from", "front"}, c.args...)...); code != c.code {
 				t.Errorf("exit code %d, wanted %d: %s", code, c.code, w.err.String())
 			}
 			if !strings.Contains(w.out.String(), c.says) {
@@ -200,17 +255,21 @@ func TestPingOfAServiceThatDoesNotExistSaysWhichIsNear(t *testing.T) {
 
 func TestCheckOfADirectoryNeedsNoControlPlane(t *testing.T) {
 	w := newWorld(t, nil)
-	w.CheckDir = func(dir string) ([]*codes.Error, string, error) {
-		if dir == "good" {
+	good, bad := t.TempDir(), t.TempDir()
+	w.CheckConfig = func(dir string, isDir bool) ([]*codes.Error, string, error) {
+		if !isDir {
+			t.Errorf("%s is a directory", dir)
+		}
+		if dir == good {
 			return nil, "2 services, 1 route", nil
 		}
 		return []*codes.Error{{Code: "W1004", What: "unknown kind", Where: "a.yaml:1"}}, "", nil
 	}
-	if code := w.main("check", "good"); code != ExitOK || !strings.Contains(w.out.String(), "2 services, 1 route") {
+	if code := w.main("check", good); code != ExitOK || !strings.Contains(w.out.String(), "2 services, 1 route") {
 		t.Errorf("exit code %d: %s", code, w.out.String())
 	}
 	w.out.Reset()
-	if code := w.main("check", "bad", "-o", "json"); code != ExitFindings {
+	if code := w.main("check", bad, "-o", "json"); code != ExitFindings {
 		t.Errorf("exit code %d", code)
 	}
 	var report struct {
@@ -220,6 +279,34 @@ func TestCheckOfADirectoryNeedsNoControlPlane(t *testing.T) {
 	}
 	if err := json.Unmarshal(w.out.Bytes(), &report); err != nil || report.Findings != 1 || report.Checks[0].Fault.Where != "a.yaml:1" {
 		t.Errorf("report = %+v, %v", report, err)
+	}
+}
+
+func TestCheckOfAFileTellsWhatIsWrongInIt(t *testing.T) {
+	w := newWorld(t, nil)
+	w.CheckConfig = checkConfig
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"good.yaml":   "apiVersion: v1\nkind: Service\nmetadata: {name: cart}\nspec: {ports: [{port: 80}]}\n",
+		"broken.yaml": "apiVersion: v1\nkind: Servce\nmetadata: {name: cart}\n",
+		"notes.txt":   "buy milk\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		file, says string
+		code       int
+	}{
+		{"good.yaml", "1 object, checked with the files beside it", ExitOK},
+		{"broken.yaml", "W1004", ExitFindings},
+		{"notes.txt", "W1001", ExitFindings},
+	} {
+		w.out.Reset()
+		if code := w.main("check", filepath.Join(dir, c.file)); code != c.code || !strings.Contains(w.out.String(), c.says) {
+			t.Errorf("%s: exit code %d, want %d: %s", c.file, code, c.code, w.out.String())
+		}
 	}
 }
 

@@ -15,55 +15,65 @@ import (
 )
 
 func (a *app) whoisVerb() *cobra.Command {
+	var namespace string
 	cmd := &cobra.Command{
-		Use:   "whois IP|SPIFFE-ID",
+		Use:   "whois IP|SPIFFE-ID|NAME",
 		Short: "Say which workload or service an address or identity belongs to",
-		Long: `Looks up an IP address (also as IP:PORT), a SPIFFE ID or a workload NAMESPACE/NAME, and shows the
-workloads, their services, labels and proxies.`,
-		Example: "  weft whois 127.0.0.1\n  weft whois spiffe://weft.local/ns/shop/sa/web",
-		Args:    exactly(1, "one address or identity"),
+		Long: `Looks up an IP address (also as IP:PORT), a SPIFFE ID or a NAME (also as NAMESPACE/NAME), and shows
+the workloads, their services, labels and proxies. A name is that of a workload or a service, the
+one given to weft run, or a service account.`,
+		Example: "  weft whois 127.0.0.1\n  weft whois cart\n  weft whois spiffe://weft.local/ns/shop/sa/web",
+		Args:    exactly(1, "one address, identity or name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := a.outputFormat()
 			if err != nil {
 				return err
 			}
-			if !plausibleSubject(args[0]) {
-				e := codes.New("W4012", "this is neither an IP address nor a SPIFFE ID nor NAMESPACE/NAME")
+			subject, ok := subjectOf(args[0], namespace)
+			if !ok {
+				e := codes.New("W4012", "this is neither an IP address nor a SPIFFE ID nor a name")
 				e.Why = fmt.Sprintf("got %q", render.Clean(args[0]))
-				e.Next = []string{"weft whois 10.0.0.7", "weft whois spiffe://weft.local/ns/shop/sa/web"}
+				e.Next = []string{"weft whois 10.0.0.7", "weft whois cart", "weft whois spiffe://weft.local/ns/shop/sa/web"}
 				return e
 			}
 			return a.ask(cmd.Context(), func(ctx context.Context, c mesh.Client) error {
-				w, err := c.Whois(ctx, args[0])
+				w, err := c.Whois(ctx, subject)
 				if err != nil {
 					return err
 				}
 				if len(w.Workloads) == 0 && len(w.Services) == 0 {
-					e := codes.New("W4008", "nobody in the mesh is "+render.Clean(args[0]))
-					e.Why = "no workload and no service has this address or identity"
+					e := codes.New("W4008", "nobody in the mesh is "+render.Clean(subject))
+					e.Why = "no workload and no service has this address, identity or name"
 					e.Next = []string{"weft status -o wide"}
 					return e
 				}
 				return a.show(f, whoisDoc(w))
 			})
 		},
+		ValidArgsFunction: a.completeWorkloads,
 	}
+	cmd.Flags().StringVarP(&namespace, "namespace", "n", "", "namespace of a name without one (default: any)")
 	return exits(a.reads(cmd), ExitOK, ExitFailed, ExitUsage, ExitUnreachable, ExitTimeout, ExitForbidden)
 }
 
-// plausibleSubject reports whether s has one of the forms that can be looked up.
-func plausibleSubject(s string) bool {
+// subjectOf gives what to look up; ok is false if s has none of the forms that can be. A name
+// without a namespace gets the given one, if any.
+func subjectOf(s, namespace string) (subject string, ok bool) {
 	if strings.HasPrefix(s, "spiffe://") {
-		return true
+		return s, true
 	}
 	if _, err := netip.ParseAddr(s); err == nil {
-		return true
+		return s, true
 	}
 	if _, err := netip.ParseAddrPort(s); err == nil {
-		return true
+		return s, true
 	}
-	ns, name, ok := strings.Cut(s, "/")
-	return ok && ns != "" && name != "" && !strings.ContainsAny(name, "/ ")
+	r := ref(s, namespace)
+	qualified := strings.Contains(s, "/")
+	if r.Name == "" || strings.ContainsAny(r.Name, "/ :\t") || qualified && r.Namespace == "" {
+		return "", false
+	}
+	return strings.TrimPrefix(r.Namespace+"/"+r.Name, "/"), true
 }
 
 func whoisDoc(w *mesh.Whois) render.Doc {

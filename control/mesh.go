@@ -33,7 +33,7 @@ type meshService struct {
 // Status implements pb.MeshServer.
 func (s *meshService) Status(context.Context, *pb.StatusRequest) (*pb.StatusReply, error) {
 	snap, proxies := s.disco.Current(), s.disco.Proxies()
-	_, routes := differences(nil, snap)
+	routes := compare(nil, snap).routes
 	out := &pb.StatusReply{Control: &pb.ControlStatus{
 		Pid: int64(os.Getpid()), Build: s.opt.Build, Started: timestamppb.New(s.started), Now: timestamppb.New(s.opt.Now()),
 		TrustDomain: s.ca.TrustDomain(), Socket: s.opt.Socket, Listen: s.listen, ConfigDir: s.opt.Dir, StateDir: s.dir.Path(),

@@ -41,8 +41,9 @@ type Started struct {
 // Reloaded tells what a change of the configuration did.
 type Reloaded struct {
 	Snapshot        uint64
-	Services        int // that are new, gone or different
+	Services        int // that are new, gone or different, apart from their routes and endpoints
 	Routes          int // likewise
+	Endpoints       int // services whose endpoints are different
 	Problems        []*codes.Error
 	Live, Connected int           // proxies that serve it, of those connected
 	Took            time.Duration // from the notice of the change

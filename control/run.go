@@ -225,7 +225,7 @@ func (p *plane) tellStarted() {
 	for _, e := range problems {
 		p.log.Warn("configuration problem", "err", e)
 	}
-	_, routes := differences(nil, snap)
+	routes := compare(nil, snap).routes
 	p.log.Info("control plane serves", "pid", os.Getpid(), "socket", p.opt.Socket, "listen", p.listen, "trust_domain", p.ca.TrustDomain(),
 		"services", len(snap.Services), "routes", routes, "problems", len(problems), "new_root", p.created)
 	if p.opt.Started != nil {

@@ -16,7 +16,6 @@ import (
 	"github.com/weft-mesh/weft/control/registry"
 	"github.com/weft-mesh/weft/control/snapshot"
 	"github.com/weft-mesh/weft/identity"
-	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/source/file"
 )
 
@@ -200,51 +199,9 @@ func (w *world) tell(ctx context.Context, reloads <-chan reload) {
 				return
 			}
 			out := Reloaded{Snapshot: r.now.Number, Problems: r.problems, Live: live, Connected: all, Took: w.opt.Now().Sub(r.at)}
-			out.Services, out.Routes = differences(r.before, r.now)
+			c := compare(r.before, r.now)
+			out.Services, out.Routes, out.Endpoints = c.services, c.routes, c.endpoints
 			w.opt.Reloaded(out)
 		}
 	}
-}
-
-// differences counts the services and routes that are new, gone or different. A service whose
-// endpoints changed is different: a selector or an EndpointSlice was edited.
-func differences(a, b *snapshot.Snapshot) (services, routes int) {
-	type routeKey struct {
-		kind model.RouteKind
-		name model.Name
-	}
-	collect := func(s *snapshot.Snapshot) map[routeKey]model.Route {
-		out := map[routeKey]model.Route{}
-		for _, svc := range s.Services {
-			for _, r := range svc.Routes {
-				out[routeKey{r.Kind, r.Name}] = r
-			}
-		}
-		return out
-	}
-	if a == nil {
-		return len(b.Services), len(collect(b))
-	}
-	for n, svc := range b.Services {
-		if a.Services[n] != svc || a.Endpoints[n] != b.Endpoints[n] {
-			services++
-		}
-	}
-	for n := range a.Services {
-		if b.Services[n] == nil {
-			services++
-		}
-	}
-	was, is := collect(a), collect(b)
-	for k, r := range is {
-		if old, there := was[k]; !there || !reflect.DeepEqual(old, r) {
-			routes++
-		}
-	}
-	for k := range was {
-		if _, still := is[k]; !still {
-			routes++
-		}
-	}
-	return services, routes
 }

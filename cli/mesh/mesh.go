@@ -66,6 +66,7 @@ type Proxy struct {
 	Version      string    `json:"version,omitempty"`
 	Services     uint32    `json:"services"` // subscribed
 	CertExpires  time.Time `json:"certExpires,omitzero"`
+	Metrics      string    `json:"metrics,omitempty"` // "ip:port" of its Prometheus page; empty: it has none
 }
 
 // Service is a service as the control plane compiled it.
@@ -111,8 +112,9 @@ type Fault struct {
 
 // StatQuery chooses edges. A Ref with empty fields matches everything.
 type StatQuery struct {
-	To, From Ref
-	Window   time.Duration
+	To, From  Ref // From is a service account, a workload, or another name of a live one
+	Window    time.Duration
+	Instances bool // an edge for each instance of the caller, not one for each service account
 }
 
 // Ref names an object; an empty Namespace means all, an empty Name all of the namespace.
@@ -124,11 +126,11 @@ type EdgeList struct {
 	Edges    []Edge `json:"edges"`
 }
 
-// Edge is the traffic from one instance of a workload to one backend of one route of a service, as seen by the
-// caller's proxy.
+// Edge is the traffic from the workloads of one service account, or from one of them, to one
+// backend of one route of a service, as seen by the callers' proxies.
 type Edge struct {
 	From        string  `json:"from"`               // service account, "ns/name"; "-" for a caller that is not known
-	Workload    string  `json:"workload,omitempty"` // instance of it, "ns/name"
+	Workload    string  `json:"workload,omitempty"` // instance of it, "ns/name", if instances were asked for
 	Identity    string  `json:"identity,omitempty"`
 	To          string  `json:"to"`      // service, "ns/name"
 	Route       string  `json:"route"`   // "HTTPRoute ns/name rule 0" or "default"

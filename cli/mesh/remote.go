@@ -43,7 +43,7 @@ func (r *remote) Status(ctx context.Context) (*Status, error) {
 		q := Proxy{
 			Name: p.GetName(), Connected: p.GetConnected(), Since: moment(p.GetSince()), Acknowledged: p.GetAcknowledged(),
 			Current: p.GetCurrent(), BehindMS: p.GetBehind().AsDuration().Milliseconds(), Version: p.GetBuild(),
-			Services: p.GetSubscriptions(), CertExpires: moment(p.GetCertificateNotAfter()),
+			Services: p.GetSubscriptions(), CertExpires: moment(p.GetCertificateNotAfter()), Metrics: p.GetMetrics(),
 		}
 		for _, j := range p.GetRejected() {
 			kind := strings.ToLower(strings.TrimPrefix(j.GetKind().String(), "KIND_"))
@@ -57,30 +57,22 @@ func (r *remote) Status(ctx context.Context) (*Status, error) {
 
 // Stat implements Client.
 func (r *remote) Stat(ctx context.Context, q StatQuery) (*EdgeList, error) {
-	req := &discoverypb.StatRequest{Group: discoverypb.StatGroup_STAT_BACKEND}
+	req := &discoverypb.StatRequest{Group: discoverypb.StatGroup_STAT_BACKEND, Service: refName(q.To), Source: refName(q.From), Instances: q.Instances}
 	if q.Window > 0 {
 		req.Window = durationpb.New(q.Window)
 	}
-	// A name without a namespace is filtered here: the control plane selects by namespace first.
-	if q.To.Namespace != "" {
-		req.Service = &discoverypb.Name{Namespace: q.To.Namespace, Name: q.To.Name}
-	}
-	// So are callers: they are known by their service account, and the control plane selects by
-	// instance.
 	reply, err := r.mesh.Stat(ctx, req)
 	if err != nil {
 		return nil, r.fail(ctx, err)
 	}
-	if err := r.identify(ctx, reply.GetRows()); err != nil {
-		return nil, err
-	}
 	out := &EdgeList{WindowMS: reply.GetWindow().AsDuration().Milliseconds(), Edges: []Edge{}}
 	for _, row := range reply.GetRows() {
-		if q.To.Name != "" && row.GetService().GetName() != q.To.Name || !calledBy(row, q.From) {
-			continue
+		workload := ""
+		if q.Instances {
+			workload = name(row.GetSource())
 		}
 		out.Edges = append(out.Edges, Edge{
-			From: caller(row), Workload: name(row.GetSource()), Identity: row.GetSourceIdentity(), To: name(row.GetService()), Route: row.GetRoute(),
+			From: caller(row), Workload: workload, Identity: row.GetSourceIdentity(), To: name(row.GetService()), Route: row.GetRoute(),
 			Backend: name(row.GetBackend()), Protocol: row.GetProtocol(), Requests: row.GetRequests(), Failures: row.GetFailure(),
 			Success: row.GetSuccessRate(), RPS: row.GetRps(), P50MS: row.GetP50Ms(), P95MS: row.GetP95Ms(), P99MS: row.GetP99Ms(),
 			MTLS: row.GetMtlsShare(), BytesIn: row.GetBytesIn(), BytesOut: row.GetBytesOut(),
@@ -92,28 +84,6 @@ func (r *remote) Stat(ctx context.Context, q StatQuery) (*EdgeList, error) {
 			cmp.Compare(a.Backend, b.Backend), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Workload, b.Workload))
 	})
 	return out, nil
-}
-
-// identify fills in the identity of callers whose proxy reported only the instance, for those
-// that still run.
-func (r *remote) identify(ctx context.Context, rows []*discoverypb.StatRow) error {
-	if !slices.ContainsFunc(rows, func(row *discoverypb.StatRow) bool { return row.GetSourceIdentity() == "" }) {
-		return nil
-	}
-	st, err := r.mesh.Status(ctx, &discoverypb.StatusRequest{})
-	if err != nil {
-		return r.fail(ctx, err)
-	}
-	known := map[string]string{}
-	for _, w := range st.GetWorkloads() {
-		known[name(w.GetName())] = w.GetIdentity()
-	}
-	for _, row := range rows {
-		if row.GetSourceIdentity() == "" {
-			row.SourceIdentity = known[name(row.GetSource())]
-		}
-	}
-	return nil
 }
 
 // caller gives the service account of an edge's source: instances come and go, accounts stay.
@@ -128,15 +98,12 @@ func caller(row *discoverypb.StatRow) string {
 	return "-"
 }
 
-// calledBy reports whether an edge's source is meant, by service account or by instance.
-func calledBy(row *discoverypb.StatRow, want Ref) bool {
-	for _, s := range []string{caller(row), name(row.GetSource())} {
-		ns, n, _ := strings.Cut(s, "/")
-		if (want.Namespace == "" || want.Namespace == ns) && (want.Name == "" || want.Name == n) {
-			return true
-		}
+// refName gives what a query selects by; nil selects all.
+func refName(r Ref) *discoverypb.Name {
+	if r == (Ref{}) {
+		return nil
 	}
-	return false
+	return &discoverypb.Name{Namespace: r.Namespace, Name: r.Name}
 }
 
 // Services implements Client.

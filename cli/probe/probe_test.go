@@ -67,6 +67,8 @@ func TestOnce(t *testing.T) {
 	}{
 		{"an application's error is an answer", "http", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", nil,
 			"OPTIONS http://cart.shop:80/x HTTP/1.1", true, "404 Not Found"},
+		{"a refusal of the method is an answer", "http", "HTTP/1.1 501 Unsupported method ('OPTIONS')\r\nContent-Length: 0\r\n\r\n", nil,
+			"OPTIONS", true, "501"},
 		{"a proxy's own answer is none", "http", "HTTP/1.1 503 Service Unavailable\r\nProxy-Status: weft; error=destination_unavailable\r\nContent-Length: 0\r\n\r\n", nil,
 			"OPTIONS", false, "destination_unavailable"},
 		{"an undeclared port is asked as HTTP", "detect", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", nil, "OPTIONS", true, "200 OK"},

@@ -103,7 +103,7 @@ func TestWhatIsNoConfigurationIsRefusedWithItsPlace(t *testing.T) {
 		{"nothing", "", "empty"},
 		{"white space", " \n", "empty"},
 		{"no JSON", "name: cart", "invalid character"},
-		{"an unknown field", `{"name":"a","nmae":"b"}`, `unknown field "nmae"`},
+		{"an unknown field", `{"name":"a","names":"b"}`, `unknown field "names"`},
 		{"an unknown field inside", `{"outbound":{"proxi":"x"}}`, `unknown field "proxi"`},
 		{"half a document", `{"name":"a"`, "unexpected EOF"},
 		{"a second document", `{} {}`, "there is more"},

@@ -57,7 +57,6 @@ type exchange struct {
 
 	d     decide.Decision
 	port  *decide.ServicePort
-	rule  *decide.Rule
 	entry *setEntry
 	ep    *balance.Endpoint
 	pool  *pool

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"time"
 
 	"github.com/weft-mesh/weft/message"
@@ -280,7 +281,7 @@ func (s *h1Server) requestEnd() {
 func (s *h1Server) malformed(err error) {
 	c := s.c.core
 	status, code, reason := 400, failMalformed.code, err.Error()
-	if e, ok := err.(*h1.Error); ok {
+	if e := (*h1.Error)(nil); errors.As(err, &e) {
 		status = e.Status
 		reason = e.Code + ": " + e.Reason
 	}

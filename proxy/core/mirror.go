@@ -54,23 +54,23 @@ func (x *exchange) mirrorData(p []byte, end bool) {
 }
 
 // unmirror takes a finished copy out of its original's list.
-func (m *exchange) unmirror() {
-	x := m.of
-	if x == nil {
+func (x *exchange) unmirror() {
+	of := x.of
+	if of == nil {
 		return
 	}
-	for i := range x.mirrors {
-		if x.mirrors[i] == m {
-			x.mirrors = append(x.mirrors[:i], x.mirrors[i+1:]...)
+	for i := range of.mirrors {
+		if of.mirrors[i] == x {
+			of.mirrors = append(of.mirrors[:i], of.mirrors[i+1:]...)
 			return
 		}
 	}
 }
 
 // mirrorEnd: the original is over. A copy whose request is complete goes on by itself.
-func (m *exchange) mirrorEnd(complete bool) {
-	m.of = nil
-	if !complete && !m.finished {
-		m.downGone()
+func (x *exchange) mirrorEnd(complete bool) {
+	x.of = nil
+	if !complete {
+		x.downGone()
 	}
 }

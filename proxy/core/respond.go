@@ -120,7 +120,7 @@ func (x *exchange) describe() string {
 	}
 	s := "where: " + side + " proxy of " + x.core.self.Name.String()
 	if x.port != nil {
-		s += ", to " + x.port.Service.Model.Name.String() + ":" + strconv.Itoa(int(x.port.Port.Port))
+		s += ", to " + x.port.Service.Name().String() + ":" + strconv.Itoa(int(x.port.Port.Port))
 	} else if x.dest.service.Name != "" {
 		s += ", to " + x.dest.service.String() + ":" + strconv.Itoa(int(x.dest.port))
 	}

@@ -2,6 +2,7 @@ package datapath
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/proxy/core"
@@ -252,6 +257,56 @@ func TestCountersEqualWhatWasSent(t *testing.T) {
 			}
 			if sum.BytesOut != sent || sum.BytesIn != 2*sent {
 				t.Errorf("%s: %d bytes out of %d, %d in of %d", name, sum.BytesOut, sent, sum.BytesIn, 2*sent)
+			}
+		}
+	})
+}
+
+// TestADrainingProxySaysGoAwayAndFinishesItsStreams: an application that speaks HTTP/2 is told to
+// open no more streams, the one under way is answered, and then the connection ends.
+func TestADrainingProxySaysGoAwayAndFinishesItsStreams(t *testing.T) {
+	eachDriver(t, func(t *testing.T, driver string) {
+		began, release := make(chan struct{}, 1), make(chan struct{})
+		e := &echoService{md: make(chan metadata.MD)}
+		app := grpcServer(t, e)
+		x := newPair(t, pairOptions{driver: driver, app: app, protocol: model.ProtocolGRPC})
+		go func() { began <- struct{}{}; <-release; <-e.md }()
+		<-began
+		c := dial(t, x.client.addr["cart"])
+		io.WriteString(c, http2.ClientPreface)
+		fr := http2.NewFramer(c, bufio.NewReader(c))
+		fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+		fr.WriteSettings()
+		var block strings.Builder
+		enc := hpack.NewEncoder(&block)
+		for _, f := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", "/test.Echo/Call"}, {":authority", "cart"}, {"content-type", "application/grpc"}, {"te", "trailers"}} {
+			enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+		}
+		fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte(block.String()), EndHeaders: true})
+		fr.WriteData(1, true, make([]byte, 5)) // an empty message
+		eventually(t, "the call is under way", func() bool { return x.server.counts(nil).Active == 1 })
+		x.client.driver.Drain()
+		var goAway, status bool
+		for {
+			f, err := fr.ReadFrame()
+			if err != nil {
+				if !errors.Is(err, io.EOF) || !goAway || !status {
+					t.Errorf("%v, GOAWAY %v, answered %v", err, goAway, status)
+				}
+				return
+			}
+			switch f := f.(type) {
+			case *http2.PingFrame:
+				if !f.IsAck() {
+					fr.WritePing(true, f.Data)
+				}
+			case *http2.GoAwayFrame:
+				if !goAway {
+					close(release) // only now is the call answered
+				}
+				goAway = true
+			case *http2.MetaHeadersFrame:
+				status = status || f.StreamEnded() && strings.Contains(fmt.Sprint(f.Fields), "grpc-status")
 			}
 		}
 	})

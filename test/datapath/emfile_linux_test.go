@@ -2,12 +2,15 @@ package datapath
 
 import (
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestRunningOutOfDescriptorsIsSurvived: in a process of its own, whose limit can be lowered,
@@ -45,19 +48,38 @@ func runOutOfDescriptors(t *testing.T, driver string) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	// Both ends are in this process: dialing takes a descriptor too. The kernel completes
-	// connections that nobody has accepted, so the last ones wait in the backlog.
-	var conns []net.Conn
+	// Sockets for later; then files take what is left, so that accepting is what fails.
+	to, err := netip.ParseAddrPort(x.client.addr["cart"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sockets []int
+	for range 5 {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sockets = append(sockets, fd)
+	}
+	var files []*os.File
 	for {
-		c, err := net.DialTimeout("tcp", x.client.addr["cart"], time.Second)
+		f, err := os.Open(os.DevNull)
 		if err != nil {
 			break
 		}
-		conns = append(conns, c)
+		files = append(files, f)
 	}
-	eventually(t, "the shortage is counted", func() bool { return x.client.refusals("W3012")+x.server.refusals("W3012") > 0 })
-	for _, c := range conns {
-		c.Close()
+	for _, fd := range sockets {
+		if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the shortage is counted", func() bool { return x.client.refusals("W3012") > 0 })
+	for _, f := range files {
+		f.Close()
+	}
+	for _, fd := range sockets {
+		unix.Close(fd)
 	}
 	eventually(t, "requests pass again", func() bool {
 		c, err := net.DialTimeout("tcp", x.client.addr["cart"], time.Second)

@@ -61,11 +61,10 @@ func TestAnAnswerAfterBothEndsWaitsForASlowReader(t *testing.T) {
 		io.WriteString(c, "question")
 		c.CloseWrite()
 		n, buf := 0, make([]byte, 64<<10)
-		for err := error(nil); ; { // slower than the application: most of the time the proxies wait for us
-			var k int
-			k, err = c.Read(buf)
+		for { // slower than the application: most of the time the proxy waits for us
+			k, err := c.Read(buf)
 			n += k
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {

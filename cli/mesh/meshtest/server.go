@@ -12,10 +12,12 @@ import (
 	"google.golang.org/grpc"
 	grpccodes "google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/weft-mesh/weft/api/discovery"
+	"github.com/weft-mesh/weft/identity"
 )
 
 // Now is the time at which the fixed mesh is looked at.
@@ -87,12 +89,23 @@ func (s *Server) Status(context.Context, *pb.StatusRequest) (*pb.StatusReply, er
 func (s *Server) Stat(_ context.Context, r *pb.StatRequest) (*pb.StatReply, error) {
 	out := &pb.StatReply{Window: r.GetWindow()}
 	for _, row := range s.StatReply.GetRows() {
-		if want := r.GetService(); want != nil && (want.GetNamespace() != row.GetService().GetNamespace() || want.GetName() != "" && want.GetName() != row.GetService().GetName()) {
+		id, err := identity.Parse(row.GetSourceIdentity())
+		account := &pb.Name{Namespace: id.Namespace, Name: id.ServiceAccount}
+		if !selects(r.GetService(), row.GetService()) || !selects(r.GetSource(), row.GetSource()) && !selects(r.GetSource(), account) {
 			continue
+		}
+		if !r.GetInstances() && err == nil {
+			row = proto.CloneOf(row)
+			row.Source = account
 		}
 		out.Rows = append(out.Rows, row)
 	}
 	return out, nil
+}
+
+// selects reports whether a name is the wanted one; what is empty in want selects all.
+func selects(want, got *pb.Name) bool {
+	return (want.GetNamespace() == "" || want.GetNamespace() == got.GetNamespace()) && (want.GetName() == "" || want.GetName() == got.GetName())
 }
 
 // Services implements the service.
@@ -159,7 +172,7 @@ func Shop() *Server {
 				StateDir: "/srv/state", Snapshot: 12, Services: 2, Routes: 1, Workloads: 2, Proxies: 2, RootNotAfter: at(9 * 365 * 24 * time.Hour), RootHash: "ab12",
 			},
 			Proxies: []*pb.ProxyStatus{
-				{Name: "shop/web-100", Build: "v0.1.0", Connected: true, Since: at(-80 * time.Second), Acknowledged: 12, Current: true, Subscriptions: 2, CertificateNotAfter: at(20 * time.Hour)},
+				{Name: "shop/web-100", Build: "v0.1.0", Connected: true, Since: at(-80 * time.Second), Acknowledged: 12, Current: true, Subscriptions: 2, CertificateNotAfter: at(20 * time.Hour), Metrics: "127.0.0.1:9090"},
 				{Name: "shop/ratings-v2-100", Build: "v0.1.0", Connected: false, Since: at(-30 * time.Second), Acknowledged: 11, CertificateNotAfter: at(19 * time.Hour)},
 			},
 			Workloads: []*pb.WorkloadStatus{workload("web-100", "web", "web"), workload("ratings-v2-100", "ratings-v2", "ratings")},
@@ -200,7 +213,8 @@ func Shop() *Server {
 			Fault: &pb.Fault{Code: "W4005", What: "no rule matches", Why: "1 rule was considered", Next: []string{"weft status"}},
 		},
 	}
-	s.WhoisReply = map[string]*pb.WhoisReply{"127.0.0.1": {Workloads: s.StatusReply.Workloads[:1]}}
+	web := &pb.WhoisReply{Workloads: s.StatusReply.Workloads[:1]}
+	s.WhoisReply = map[string]*pb.WhoisReply{"127.0.0.1": web, "web": web, "shop/web": web, "shop/front": web}
 	return s
 }
 

@@ -37,7 +37,6 @@ type conn struct {
 	closed    bool // for the core
 	stopTimer *time.Timer
 	dial      core.Dial
-	handshake time.Time
 }
 
 // send writes p now as far as the kernel takes it, and keeps the rest. Order is kept.

@@ -119,10 +119,10 @@ func (l *Loop) free() {
 	if l.epfile != nil {
 		l.epfile.Close() //nolint:errcheck // nothing can be done
 	} else if l.epfd >= 0 {
-		unix.Close(l.epfd)
+		unix.Close(l.epfd) //nolint:errcheck // nothing can be done
 	}
 	if l.wakefd >= 0 {
-		unix.Close(l.wakefd)
+		unix.Close(l.wakefd) //nolint:errcheck // nothing can be done
 	}
 }
 

@@ -230,13 +230,13 @@ func (l *Loop) decrypt(c *conn, in []byte) {
 		if err == nil {
 			continue
 		}
-		if err == errNoBytes {
+		if err == errNoBytes { //nolint:errorlint // crypto/tls hands it through, and this is per record
 			return
 		}
 		if c.closed {
 			return
 		}
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // as above: a close-notify
 			c.eof = true
 			l.interest(c)
 			l.core.EOF(c.core)

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weft-mesh/weft/identity"
 	"github.com/weft-mesh/weft/proxy/drive"
 	"golang.org/x/sys/unix"
 )
@@ -202,7 +203,7 @@ var certificate = sync.OnceValue(func() tls.Certificate {
 func settings() *tls.Config {
 	return &tls.Config{
 		Certificates: []tls.Certificate{certificate()}, ClientAuth: tls.RequireAnyClientCert, InsecureSkipVerify: true,
-		MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true, DynamicRecordSizingDisabled: true,
+		NextProtos: []string{identity.LinkALPN}, MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true, DynamicRecordSizingDisabled: true,
 	}
 }
 

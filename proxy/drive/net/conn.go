@@ -3,6 +3,7 @@ package net
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -84,7 +85,7 @@ func (c *conn) readLoop() {
 			}
 		}
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			c.d.tell(func() { c.d.core.EOF(c.core) })
 			return
 		case err != nil:
