@@ -12,7 +12,6 @@ import (
 	pb "github.com/weft-mesh/weft/api/discovery"
 	"github.com/weft-mesh/weft/api/report"
 	wcodes "github.com/weft-mesh/weft/codes"
-	"github.com/weft-mesh/weft/control/registry"
 	"github.com/weft-mesh/weft/model/wire"
 	"github.com/weft-mesh/weft/observe"
 )
@@ -24,7 +23,6 @@ const maxBatch = 5000
 type reportService struct {
 	pb.UnimplementedReportServer
 	store *observe.Store
-	reg   *registry.Registry
 	log   *slog.Logger
 }
 
@@ -76,10 +74,7 @@ func (s *reportService) check(b *pb.ReportBatch, identity string) ([]report.Seri
 			return nil, badReport(err.Error())
 		}
 		if one.Direction == report.Outbound && one.SourceIdentity == "" {
-			// Counted before the proxy had its certificate. Rows are made by identity.
-			if one.SourceIdentity = identity; identity == "" {
-				one.SourceIdentity = s.reg.IdentityOf(one.Source)
-			}
+			one.SourceIdentity = identity // counted before the proxy knew it
 		}
 		if identity != "" && one.Direction == report.Outbound && one.SourceIdentity != identity {
 			return nil, badReport(fmt.Sprintf("%s reports for %s", identity, one.SourceIdentity))

@@ -83,6 +83,9 @@ func (s *identityService) allowed(c caller, token string, id identity.ID) (how s
 	no := func(why string) (string, error) {
 		e := wcodes.New("W2104", fmt.Sprintf("%s may not have the identity %s", c, id))
 		e.Why = why
+		if id.Namespace != identity.SystemNamespace {
+			e.Next = []string{fmt.Sprintf("weft token create --for %s -n %s          (at the control plane)", id.ServiceAccount, id.Namespace)}
+		}
 		return "", e
 	}
 	if id.Namespace == identity.SystemNamespace && id.ServiceAccount != identity.AdminAccount {

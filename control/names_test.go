@@ -113,7 +113,7 @@ func TestAChangeIsCountedUnderWhatWasEdited(t *testing.T) {
 	opt.Workload.Service, opt.Workload.Labels = "", map[string]string{"app": "cart"}
 	m.join(opt).ready()
 	service := func(selector, port string) string {
-		return "apiVersion: v1\nkind: Service\nmetadata: {name: cart, namespace: shop}\nspec: {selector: {app: " + selector + "}, ports: [{port: " + port + ", targetPort: 8081}]}\n"
+		return "apiVersion: v1\nkind: Service\nmetadata: {name: cart, namespace: shop}\nspec: {selector: {app: " + selector + "}, ports: [{port: " + port + ", targetPort: 8081, appProtocol: http}]}\n"
 	}
 	route := func(path string) string {
 		return "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: cart, namespace: shop}\n" +

@@ -148,7 +148,7 @@ func (p *plane) serve(l net.Listener, creds credentials.TransportCredentials, op
 	pb.RegisterIdentityServer(s, newIdentityService(p.ca, p.opt.Now, p.log))
 	pb.RegisterDiscoveryServer(s, p.disco)
 	pb.RegisterRegistryServer(s, &registryService{reg: p.reg, disco: p.disco, log: p.log, closed: p.closing})
-	pb.RegisterReportServer(s, &reportService{store: p.store, reg: p.reg, log: p.log})
+	pb.RegisterReportServer(s, &reportService{store: p.store, log: p.log})
 	pb.RegisterMeshServer(s, &meshService{plane: p})
 	p.servers, p.listeners = append(p.servers, s), append(p.listeners, l)
 }

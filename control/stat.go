@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/weft-mesh/weft/api/discovery"
+	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/model/wire"
 	"github.com/weft-mesh/weft/observe"
 )
@@ -22,7 +23,7 @@ func (s *meshService) Stat(_ context.Context, req *pb.StatRequest) (*pb.StatRepl
 	source := wire.ToName(req.GetSource())
 	q := observe.Query{
 		Window: window, Service: wire.ToName(req.GetService()), Source: source, Sources: s.meant(source, s.disco.Current()),
-		Inbound: req.GetInbound(), Account: accountOf, Instances: req.GetInstances(),
+		Inbound: req.GetInbound(), Identities: s.identities(), Account: accountOf, Instances: req.GetInstances(),
 	}
 	switch req.GetGroup() {
 	case pb.StatGroup_STAT_ROUTE:
@@ -41,6 +42,16 @@ func (s *meshService) Stat(_ context.Context, req *pb.StatRequest) (*pb.StatRepl
 		out.Rows = append(out.Rows, statRow(&a.Rows[i]))
 	}
 	return out, nil
+}
+
+// identities gives those of all registered workloads.
+func (s *meshService) identities() map[model.Name]string {
+	entries, _ := s.reg.All()
+	out := make(map[model.Name]string, len(entries))
+	for _, e := range entries {
+		out[e.Name()] = e.Workload.Identity
+	}
+	return out
 }
 
 func statRow(r *observe.Row) *pb.StatRow {

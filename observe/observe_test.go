@@ -92,6 +92,7 @@ func TestWorkloadsOfAnAccountAreOneRowUnlessEachIsAskedFor(t *testing.T) {
 		{"a name without a namespace is one in any", Query{Source: model.Name{Name: "web"}}, "web 4"},
 		{"other names of workloads are looked up by the caller", Query{Source: name("front"), Sources: map[model.Name]bool{name("web-1"): true}}, "web 3"},
 		{"nobody", Query{Source: name("tea")}, ""},
+		{"whom the registry knows", Query{Identities: map[model.Name]string{name("nobody-7"): "web"}}, "api 1, web 5"},
 	} {
 		c.q.Account = account
 		var got []string

@@ -36,6 +36,9 @@ type Query struct {
 	// set: workloads come and go, accounts stay. Nil: the account of nobody is known.
 	Account   func(identity string) model.Name
 	Instances bool
+	// Identities are those of known workloads, for series that were counted before the workload's
+	// proxy had one.
+	Identities map[model.Name]string
 }
 
 // Row is the traffic of one group.
@@ -104,6 +107,7 @@ func (s *Store) Stat(q Query) Answer {
 			continue
 		}
 		for k, c := range w.cells {
+			k = q.identify(k)
 			if !q.chooses(k) {
 				continue
 			}
@@ -116,8 +120,8 @@ func (s *Store) Stat(q Query) Answer {
 		}
 	}
 	for k, g := range s.active {
-		if q.chooses(k.key) && to.Sub(g.seen) < activeLife {
-			row(k.key).Active += g.n
+		if key := q.identify(k.key); q.chooses(key) && to.Sub(g.seen) < activeLife {
+			row(key).Active += g.n
 		}
 	}
 	out := Answer{From: from, To: to, Dropped: s.dropped, Rows: make([]Row, 0, len(rows))}
@@ -161,6 +165,14 @@ func remember(f func(string) model.Name) func(string) model.Name {
 		}
 		return n
 	}
+}
+
+// identify fills in the client's identity if it is missing.
+func (q *Query) identify(k report.Key) report.Key {
+	if k.SourceIdentity == "" && k.Direction == report.Outbound {
+		k.SourceIdentity = q.Identities[k.Source]
+	}
+	return k
 }
 
 func (q *Query) chooses(k report.Key) bool {

@@ -118,16 +118,6 @@ func (r *Registry) All() ([]*Entry, uint64) {
 	return out, r.generation
 }
 
-// IdentityOf gives the identity of a workload, empty if it is not registered.
-func (r *Registry) IdentityOf(n model.Name) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.entries[n]; e != nil {
-		return e.Workload.Identity
-	}
-	return ""
-}
-
 // Name gives the workload's name.
 func (e *Entry) Name() model.Name { return e.Workload.Name }
 

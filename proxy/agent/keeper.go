@@ -103,18 +103,19 @@ func (k *Keeper) Refusal() error {
 	return k.refusal
 }
 
-// noteRefusal keeps the first error that is a final one.
-func (k *Keeper) noteRefusal(err error) {
+// noteRefusal keeps the first error that is a final one, and tells whether this is it.
+func (k *Keeper) noteRefusal(err error) (first bool) {
 	var coded *codes.Error
 	if !errors.As(err, &coded) || !final[coded.Code] {
-		return
+		return false
 	}
 	k.mu.Lock()
-	if k.refusal == nil {
+	if first = k.refusal == nil; first {
 		k.refusal = coded
 	}
 	k.mu.Unlock()
 	k.refused.set()
+	return first
 }
 
 // final are the reasons that only a person can remove: of requests, tokens, and a control plane
@@ -160,11 +161,14 @@ func (k *Keeper) keep(ctx context.Context) {
 		if ctx.Err() != nil {
 			break
 		}
-		k.noteRefusal(err)
+		level := slog.LevelWarn
+		if k.noteRefusal(err) {
+			level = slog.LevelInfo // whoever waits for Refused tells it
+		}
 		// Once is a hiccup; after that it is told when the pauses reach their longest, and then
 		// about every minute.
 		if failures == 0 || failures%30 == 6 {
-			k.opt.Log.Warn("no certificate from the control plane", "err", err, "attempt", failures+1)
+			k.opt.Log.Log(ctx, level, "no certificate from the control plane", "err", err, "attempt", failures+1)
 		}
 		wait := pause(failures, k.opt.Rand())
 		if k.usable() && failures > 6 {

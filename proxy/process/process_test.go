@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -231,6 +232,9 @@ func TestAProxyServesFromReadyUntilItsContextEnds(t *testing.T) {
 			if !strings.Contains(body, want) {
 				t.Errorf("/state has no %s: %s", want, body)
 			}
+		}
+		if key := regexp.MustCompile(`"[A-Z]\w*":`).FindString(body); key != "" {
+			t.Errorf("/state has the key %s beside others that begin small: %s", key, body)
 		}
 		for _, secret := range []string{"PRIVATE", "privateKey", "token"} {
 			if strings.Contains(body, secret) {

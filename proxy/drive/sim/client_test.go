@@ -24,6 +24,7 @@ type client struct {
 	absolute bool   // it was told to use a proxy (http_proxy)
 	pipeline int    // requests that it sends without waiting; at least 1
 	slow     bool   // reads slowly
+	shy      bool   // is silent for a while on a new connection
 	hasty    int    // gives up one request in so many; 0: never
 	pause    time.Duration
 
@@ -303,6 +304,11 @@ func (c *client) Opened(s *sim.Socket, err error) {
 	c.open = true
 	if c.slow {
 		c.doze()
+	}
+	if c.shy {
+		c.open = false
+		c.later(20*time.Millisecond, func() { c.open = true; c.next() })
+		return
 	}
 	for range c.pipeline {
 		c.next()

@@ -15,7 +15,7 @@ import (
 
 var (
 	oneSeed  = flag.Uint64("seed", 0, "run this seed only and print its story")
-	manySeed = flag.Int("seeds", 40, "how many seeds each scenario runs")
+	manySeed = flag.Int("seeds", seedsByDefault, "how many seeds each scenario runs")
 )
 
 // scenario is a life of the world.
@@ -29,6 +29,8 @@ var scenarios = []scenario{
 	{"faults", chaos},
 	{"leaving", leaving},
 	{"bulk", bulk},
+	{"surprise", surprise},
+	{"callers", callers},
 }
 
 // calm: nothing is wrong, so nothing may fail.
@@ -77,6 +79,54 @@ func leaving(w *world) {
 	w.settle()
 }
 
+// surprise: proxies drain that the mesh still lists. What was not sent wholly may be refused; what
+// can be sent again must be, elsewhere.
+func surprise(w *world) {
+	for i := range 10 {
+		x := w.callers[i%2]
+		c := newClient(w.l, fmt.Sprintf("%s/%d", x.host.Name, i), x.host, webPort)
+		c.pause = 8 * time.Millisecond
+		for range 120 {
+			method := "GET"
+			if c.rng.IntN(3) == 0 {
+				method = "HEAD"
+			}
+			c.todo = append(c.todo, w.l.add(&ask{service: "web", caller: x.id, method: method, framing: "length", download: c.rng.IntN(3000)}))
+		}
+		w.running++
+		c.done = func() { w.running-- }
+		c.start()
+	}
+	for i, x := range w.servers["web"] {
+		w.net.After(time.Duration(i)*200*time.Millisecond+time.Duration(w.rng.Int64N(int64(100*time.Millisecond))), func() {
+			x.proxy.Drain()
+			w.net.After(20*time.Millisecond, func() { w.restart(x, 0) })
+		})
+	}
+	w.net.Run(20 * time.Second)
+	w.checkAllWell(0)
+	w.settle()
+}
+
+// callers: the callers' proxies drain under load. Whatever they began they finish; what they did
+// not take is told so by the end of the connection, and was not executed.
+func callers(w *world) {
+	w.load(12, 25, 60_000, false)
+	for i, x := range w.callers {
+		w.net.After(time.Duration(i+1)*300*time.Millisecond+time.Duration(w.rng.Int64N(int64(200*time.Millisecond))), func() {
+			x.proxy.Drain()
+			w.net.After(time.Millisecond, func() { w.restart(x, 0) })
+		})
+	}
+	w.net.Run(30 * time.Second)
+	for _, a := range w.l.asks {
+		if a.status == 0 && a.executed > 0 || a.status >= 300 {
+			w.l.violation("%v did not end well at a draining proxy", a)
+		}
+	}
+	w.settle()
+}
+
 // restart waits until a draining proxy has nothing to do and starts it anew.
 func (w *world) restart(x *node, waited int) {
 	if x.proxy.Core.Busy() && waited < 200 {
@@ -96,6 +146,7 @@ func (w *world) restart(x *node, waited int) {
 
 // chaos: everything that can go wrong does.
 func chaos(w *world) {
+	w.l.timeouts = w.timeout > 0
 	for _, x := range w.order {
 		x.app.slow = 8
 	}
@@ -159,8 +210,9 @@ func (w *world) fault() {
 	case 11: // addresses are used again by somebody else
 		y := w.order[r.IntN(len(w.order))]
 		if x.app.service != y.app.service {
-			w.swap(x, y)
-			w.net.After(for_, func() { w.swap(x, y) })
+			told := r.IntN(2) == 0
+			w.swap(x, y, told)
+			w.net.After(for_, func() { w.swap(x, y, told) })
 		}
 	}
 }
@@ -173,12 +225,21 @@ func (w *world) crash(x *node, down time.Duration) {
 	})
 }
 
-// swap makes two hosts change their addresses without telling the mesh.
-func (w *world) swap(x, y *node) {
+// swap makes two hosts change their addresses. The mesh is told, or not.
+func (w *world) swap(x, y *node, told bool) {
 	a, b := x.host.Addr, y.host.Addr
 	x.host.Move(b)
 	y.host.Move(a)
-	w.net.Path(x.host, y.host).Reset()
+	if told {
+		x.told, y.told = y.told, x.told
+		w.publish(x.app.service)
+		w.publish(y.app.service)
+		return
+	}
+	for _, c := range w.callers { // links that stand would hide it
+		w.net.Path(c.host, x.host).Reset()
+		w.net.Path(c.host, y.host).Reset()
+	}
 }
 
 // heal ends all that is wrong.
@@ -190,8 +251,13 @@ func (w *world) heal() {
 	}
 	for _, x := range w.order {
 		x.host.Move(x.home)
+		x.told = x.home
+	}
+	for _, s := range services {
+		w.publish(s)
 	}
 	w.mesh.Mute(false)
+	w.net.Run(time.Second)
 }
 
 func live(t testing.TB, sc scenario, seed uint64, story io.Writer) *world {

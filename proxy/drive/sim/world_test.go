@@ -29,7 +29,8 @@ type node struct {
 	app   *app
 	id    string
 	home  netip.Addr
-	leave bool // its endpoint is not published
+	told  netip.Addr // where the mesh says that it is
+	leave bool       // its endpoint is not published
 }
 
 // world is two callers' hosts and the hosts of three services, each with its proxy.
@@ -43,8 +44,10 @@ type world struct {
 	servers map[string][]*node // by service
 	order   []*node            // of the servers
 	web     model.Protocol
-	maxQ    int // most bytes that one connection of a proxy had waiting
-	running int // clients
+	limits  core.Limits
+	timeout time.Duration // of web's route; 0: it has none
+	maxQ    int           // most bytes that one connection of a proxy had waiting
+	running int           // clients
 }
 
 var services = []string{"web", "echo", "greet"}
@@ -62,6 +65,12 @@ func newWorld(t testing.TB, seed uint64, story io.Writer) *world {
 	w.l = &ledger{net: n, seen: map[string]int{}}
 	if w.rng.IntN(2) == 0 {
 		w.web = model.ProtocolHTTP
+	}
+	if w.rng.IntN(2) == 0 {
+		w.timeout = 20 * time.Second
+	}
+	if w.rng.IntN(3) == 0 {
+		w.limits.MaxPoolConns = 2
 	}
 	for i := range 2 {
 		name := fmt.Sprintf("caller-%d", i+1)
@@ -90,6 +99,7 @@ func newWorld(t testing.TB, seed uint64, story io.Writer) *world {
 
 func (w *world) config(x *node, name, service model.Name, ports []core.AppPort) core.Config {
 	return core.Config{
+		Limits:   w.limits,
 		Workload: core.Workload{Name: name, Service: service, Identity: x.id, Ports: ports},
 		Own:      []netip.AddrPort{netip.AddrPortFrom(x.host.Addr, linkPort), netip.AddrPortFrom(x.host.Addr, anyPort)},
 	}
@@ -104,7 +114,7 @@ func (w *world) protocol(service string) model.Protocol {
 
 func (w *world) serve(service, name string, addr netip.Addr) *node {
 	h := w.net.Host(name, addr)
-	x := &node{host: h, id: idOf(service), home: addr}
+	x := &node{host: h, id: idOf(service), home: addr, told: addr}
 	x.app = newApp(w.l, h, appPort, service)
 	x.app.start()
 	x.proxy = w.net.Proxy(h, w.mesh, w.config(x, shop(name), shop(service), []core.AppPort{{
@@ -121,6 +131,12 @@ var servicePorts = map[string]uint16{"web": 80, "echo": 7, "greet": 25}
 // publish tells the mesh who answers for a service.
 func (w *world) publish(service string) {
 	m := &model.Service{Name: shop(service), Ports: []model.Port{{Port: servicePorts[service], Protocol: w.protocol(service)}}}
+	if service == "web" && w.timeout > 0 {
+		m.Routes = []model.Route{{Kind: model.RouteHTTP, Name: shop("web"), Rules: []model.Rule{{
+			Timeouts: model.Timeouts{Request: w.timeout},
+			Backends: []model.Backend{{Service: m.Name, Port: 80, Weight: 1}},
+		}}}}
+	}
 	e := &model.Endpoints{Service: m.Name}
 	for _, x := range w.servers[service] {
 		if x.leave {
@@ -128,7 +144,7 @@ func (w *world) publish(service string) {
 		}
 		e.Endpoints = append(e.Endpoints, model.Endpoint{
 			Port: servicePorts[service], Addr: appAddr,
-			Link: netip.AddrPortFrom(x.home, linkPort), Identity: x.id, Workload: shop(x.host.Name),
+			Link: netip.AddrPortFrom(x.told, linkPort), Identity: x.id, Workload: shop(x.host.Name),
 		})
 	}
 	w.mesh.Set(m, e)
@@ -190,15 +206,23 @@ func (w *world) asks(rng *rand.Rand, caller *node, n, big int, harm bool) (list 
 			a.method = "POST"
 			a.upload = size()
 			a.chunked = rng.IntN(2) == 0
-			a.early = rng.IntN(8) == 0 && a.framing != "close" // or its own reset would overtake its response
+			a.early = rng.IntN(4) == 0 && a.framing != "close" // or its own reset would overtake its response
+			if a.early {
+				a.upload = rng.IntN(big)
+			}
 		case 4:
+			a.method = "POST" // without a body, so that it could be sent again, and must not be
+		case 5:
 			if rng.IntN(2) == 0 {
 				a.upgrade = true
 				a.upload, a.download = rng.IntN(20_000), 0
 			}
 		}
-		if harm && rng.IntN(25) == 0 && a.framing != "close" && !a.upgrade && !a.early {
+		if harm && rng.IntN(10) == 0 && a.framing != "close" && !a.upgrade && !a.early {
 			a.harm = []string{"abort", "end", "busy"}[rng.IntN(3)]
+			if rng.IntN(2) == 0 {
+				a.download = rng.IntN(big)
+			}
 		}
 		list = append(list, w.l.add(a))
 	}
@@ -216,6 +240,7 @@ func (w *world) load(clients, each, big int, faults bool) {
 		if i%4 == 1 {
 			c.pipeline = 2 + c.rng.IntN(5)
 		}
+		c.shy = i%4 == 3
 		if faults {
 			c.slow = i%5 == 2
 			c.hasty = []int{0, 0, 12}[c.rng.IntN(3)]
