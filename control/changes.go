@@ -13,7 +13,7 @@ import (
 type changes struct {
 	services  int // whose names, addresses or ports
 	routes    int
-	endpoints int // services, in both snapshots, whose endpoints
+	endpoints int // services that are else the same, whose endpoints
 }
 
 // routeKey names a route.
@@ -41,11 +41,10 @@ func compare(a, b *snapshot.Snapshot) (c changes) {
 		return changes{services: len(b.Services), routes: len(is)}
 	}
 	for n, svc := range b.Services {
-		old := a.Services[n]
-		if old == nil || old != svc && !sameButRoutes(old, svc) {
+		switch old := a.Services[n]; {
+		case old == nil || old != svc && !sameButRoutes(old, svc):
 			c.services++
-		}
-		if old != nil && a.Endpoints[n] != b.Endpoints[n] {
+		case a.Endpoints[n] != b.Endpoints[n]:
 			c.endpoints++
 		}
 	}

@@ -43,7 +43,7 @@ type Reloaded struct {
 	Snapshot        uint64
 	Services        int // that are new, gone or different, apart from their routes and endpoints
 	Routes          int // likewise
-	Endpoints       int // services whose endpoints are different
+	Endpoints       int // services of which only the endpoints are different
 	Problems        []*codes.Error
 	Live, Connected int           // proxies that serve it, of those connected
 	Took            time.Duration // from the notice of the change

@@ -3,6 +3,7 @@ package join
 import (
 	"bufio"
 	"io"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,5 +68,16 @@ func TestTheAddressOfTheMetricsIsTold(t *testing.T) {
 	}
 	if out := b.out.String(); !strings.Contains(out, "weft: metrics of shop/web-1 at http://127.0.0.1:") || !strings.Contains(out, "/metrics\n") {
 		t.Errorf("stderr is %q", out)
+	}
+}
+
+// TestOnlyAProxyThatWasToldToEndIsWaitedFor: after a crash each moment without a proxy is a loss.
+func TestOnlyAProxyThatWasToldToEndIsWaitedFor(t *testing.T) {
+	for script, want := range map[string]bool{"exit 0": true, "kill -TERM $$": true, "exit 1": false, "kill -KILL $$": false, "kill -SEGV $$": false} {
+		p := &proxy{cmd: exec.Command("/bin/sh", "-c", script)}
+		_ = p.cmd.Run() // only its end counts
+		if got := p.obeyed(); got != want {
+			t.Errorf("%s: %v, want %v", script, got, want)
+		}
 	}
 }

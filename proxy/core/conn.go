@@ -43,6 +43,9 @@ type Conn struct {
 	prev, next *Conn
 	active     time.Duration // last byte in or out
 	watch      timer         // idle and head deadlines
+	life       timer         // of a link: until its certificate ends
+	until      time.Duration // when that is; 0: never
+	link       bool          // to or from a peer's proxy
 
 	h2         *h2.Conn // set if it speaks HTTP/2
 	connecting bool
@@ -78,6 +81,7 @@ func (cn *Conn) gone() {
 	cn.closed = true
 	c := cn.core
 	c.wheel.disarm(&cn.watch)
+	c.wheel.disarm(&cn.life)
 	if cn.prev != nil {
 		cn.prev.next = cn.next
 	} else {
@@ -149,7 +153,7 @@ func (cn *Conn) flush() {
 			cn.room()
 			cn.h2.Flushed()
 		}
-		if s, ok := cn.h.(*h2Server); ok && c.draining {
+		if s, ok := cn.h.(*h2Server); ok && s.leaving {
 			s.afterBatch()
 		}
 	}

@@ -124,11 +124,10 @@ type Core struct {
 	query   decide.Query
 	fields  fieldScratch
 
-	freeX     []*exchange
-	spent     []*exchange // ended in this batch
-	serving   []*pool     // have idle connections for waiters
-	draining  bool
-	drainedAt time.Duration // when that began
+	freeX    []*exchange
+	spent    []*exchange // ended in this batch
+	serving  []*pool     // have idle connections for waiters
+	draining bool
 
 	warnSecond time.Duration // of warned and unwarned
 	warned     int
@@ -242,7 +241,6 @@ func (c *Core) Conns() int { return c.nconns }
 // know. Work is left while Busy reports true.
 func (c *Core) Drain() {
 	c.draining = true
-	c.drainedAt = c.now
 	all := make([]*Conn, 0, c.nconns) // draining one may end another
 	for cn := c.conns.head; cn != nil; cn = cn.next {
 		all = append(all, cn)
@@ -275,11 +273,14 @@ func (c *Core) Accept(a Accept) *Conn {
 	cn := c.newConn(a.Remote)
 	cn.Driver = a.Driver
 	cn.peer, cn.peerText = a.Peer, []byte(a.Peer)
+	cn.until = a.Until
 	cn.accepted = true
 	c.shard.Conn(true)
 	switch a.Listener.Kind {
 	case ListenLink:
+		cn.link = true
 		serveH2(cn, true, dest{})
+		cn.limitLife()
 	case ListenProxy:
 		serveH1(cn, dest{any: true}, nil)
 	case ListenService:
@@ -307,6 +308,16 @@ func (c *Core) destOf(ap netip.AddrPort) dest {
 		d.service = s.Model.Name
 	}
 	return d
+}
+
+// ConnectedUntil is Connected for a link that must end with the peer's certificate, at the given
+// time of the core's clock.
+func (c *Core) ConnectedUntil(cn *Conn, until time.Duration) {
+	cn.until, cn.link = until, true
+	c.Connected(cn, nil)
+	if !cn.closed {
+		cn.limitLife()
+	}
 }
 
 // Connected tells that a dialed connection is up (err nil) or will never be.

@@ -447,7 +447,7 @@ func (x *exchange) upGone(why gone, f failure) {
 	x.up = nil
 	x.us = nil
 	if x.ep != nil {
-		if why == goneStale || why == goneUnprocessed { // says nothing about the endpoint
+		if why == goneStale { // says nothing about the endpoint
 			x.ep.Cancel()
 		} else {
 			x.ep.Settle(x.core.now, x.core.now-x.start, true)
@@ -469,6 +469,25 @@ func (x *exchange) upGone(why gone, f failure) {
 			x.finish()
 			return
 		}
+		x.tellGone(why, f)
+	}
+}
+
+// tellGone tells the downstream of a lost upstream before there was a response.
+func (x *exchange) tellGone(why gone, f failure) {
+	switch {
+	case x.inbound && why == goneConnect && x.ds != nil && !x.connect:
+		// Nothing reached the application: the caller's proxy may safely try another endpoint.
+		x.core.shard.Refused(f.code)
+		x.status = f.status
+		x.down.resetDown(x, h2.RefusedStream)
+		x.finish()
+	case x.grpc && x.resetCode == h2.Cancel && x.ds != nil:
+		// A gRPC server cancels at the deadline; the client makes the right status of it by itself.
+		x.status = 499
+		x.down.resetDown(x, h2.Cancel)
+		x.finish()
+	default:
 		x.fail(f)
 	}
 }

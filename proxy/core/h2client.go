@@ -346,7 +346,7 @@ func (s *h2Client) OnReset(st *h2.Stream, code h2.ErrCode) {
 	case s.refused:
 		x.upGone(goneConnect, failTLS)
 	case code == h2.RefusedStream:
-		x.upGone(goneUnprocessed, failBroken)
+		x.upGone(goneUnprocessed, failConnect)
 	default:
 		x.upGone(goneBroken, failBroken)
 	}

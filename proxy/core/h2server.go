@@ -13,8 +13,10 @@ type h2Server struct {
 	d       dest
 	link    bool
 	h       *h2.Conn
-	blocked []*exchange // told to wait for the connection's backlog
-	pings   uint64      // answered when the draining began
+	blocked []*exchange   // told to wait for the connection's backlog
+	leaving bool          // the peer was told to open no more streams
+	left    time.Duration // when
+	pings   uint64        // answered when that began
 }
 
 // serveH2 makes cn speak HTTP/2 as a server.
@@ -79,21 +81,21 @@ func (s *h2Server) received(p []byte) {
 // goAwayGrace bounds the wait for a peer to have seen our GOAWAY.
 const goAwayGrace = time.Second
 
-// afterBatch closes a draining connection whose last stream ended, once the peer has seen that it
+// afterBatch closes a connection that is to go whose last stream ended, once the peer has seen that it
 // is to open no more: the answer to a PING behind the GOAWAY proves that (RFC 9113 section 6.8).
 // Closing earlier would lose the requests that are on their way.
 func (s *h2Server) afterBatch() {
-	if s.c.core.draining && !s.c.closed && !s.c.closing && s.h.Streams() == 0 && s.seen() {
+	if s.leaving && !s.c.closed && !s.c.closing && s.h.Streams() == 0 && s.seen() {
 		s.h.FinishGoAway()
 		s.c.touch()
 		s.c.close()
 	}
 }
 
-// seen reports whether the peer knows that we are draining, or has had its time to.
+// seen reports whether the peer knows that it is to open no more, or has had its time to.
 func (s *h2Server) seen() bool {
 	_, n := s.h.LastPong()
-	return n > s.pings || s.c.core.now-s.c.core.drainedAt >= goAwayGrace
+	return n > s.pings || s.c.core.now-s.left >= goAwayGrace
 }
 
 // eof: an HTTP/2 peer that ends its direction has nothing more to say, not even window updates.
@@ -152,7 +154,14 @@ func dropBlocked(list []*exchange, x *exchange) {
 
 func (s *h2Server) closed(err error) { s.h.Closed(err) }
 
-func (s *h2Server) drain() {
+func (s *h2Server) drain() { s.leave() }
+
+// leave asks the peer to open no more streams and ends the connection when the last one has.
+func (s *h2Server) leave() {
+	if s.leaving || s.c.closing {
+		return
+	}
+	s.leaving, s.left = true, s.c.core.now
 	_, s.pings = s.h.LastPong()
 	s.c.room()
 	s.h.GoAway(h2.NoError)
@@ -162,7 +171,7 @@ func (s *h2Server) drain() {
 	s.c.core.wheel.arm(&s.c.watch, s.c.core.now+goAwayGrace)
 }
 
-func (s *h2Server) busy() bool { return s.h.Streams() > 0 || s.c.core.draining && !s.seen() }
+func (s *h2Server) busy() bool { return s.h.Streams() > 0 || s.leaving && !s.seen() }
 
 // The events of the codec.
 
@@ -304,7 +313,7 @@ func (s *h2Server) endDown(x *exchange) {
 	s.c.room()
 	st.Release() // answered before the request was complete: asks the peer to stop (RFC 9113 section 8.1)
 	s.c.touch()
-	if s.c.core.draining {
+	if s.leaving {
 		s.c.resumeLater()
 	}
 }

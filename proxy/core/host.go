@@ -68,5 +68,6 @@ type Accept struct {
 	Remote   netip.AddrPort
 	OrigDst  netip.AddrPort // ListenTransparent
 	Peer     string         // ListenLink: the verified SPIFFE ID
+	Until    time.Duration  // ListenLink: when the peer's certificate ends, in the core's time; 0: never
 	Driver   any            // becomes Conn.Driver
 }

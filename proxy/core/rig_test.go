@@ -19,10 +19,12 @@ type rig struct {
 	now            time.Duration
 	answer         []byte
 	pipes          []*pipe
-	later          []func() // answers of dials
-	mute           bool     // the application says nothing by itself
-	down           bool     // nobody can be connected to
-	slow           bool     // what is written waits for the next round
+	later          []func()      // answers of dials
+	mute           bool          // the application says nothing by itself
+	down           bool          // nobody can be connected to
+	slow           bool          // what is written waits for the next round
+	life           time.Duration // of certificates, from the link's start; 0: for ever
+	links          int           // links made
 }
 
 // host is the driver of one core.
@@ -148,6 +150,14 @@ func (p *pipe) step() bool {
 	return false
 }
 
+// until is when a certificate of this moment ends.
+func (r *rig) until() time.Duration {
+	if r.life == 0 {
+		return 0
+	}
+	return r.now + r.life
+}
+
 func (p *pipe) rig() *rig {
 	if p.host != nil {
 		return p.host.rig
@@ -169,7 +179,10 @@ func (h *host) Dial(c *Conn, d Dial) {
 	} else {
 		theirs := &pipe{host: h.rig.server}
 		h.rig.connect(mine, theirs)
-		theirs.conn = h.rig.server.core.Accept(Accept{Listener: &Listener{Kind: ListenLink}, Peer: d.Self, Driver: theirs})
+		theirs.conn = h.rig.server.core.Accept(Accept{Listener: &Listener{Kind: ListenLink}, Peer: d.Self, Driver: theirs, Until: h.rig.until()})
+		h.rig.links++
+		h.rig.later = append(h.rig.later, func() { h.core.ConnectedUntil(c, h.rig.until()) })
+		return
 	}
 	h.rig.later = append(h.rig.later, func() { h.core.Connected(c, nil) })
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/proxy/core"
@@ -41,17 +42,18 @@ var (
 	ErrNoProtocol = errors.New("the peer did not ask for the link protocol (ALPN)")
 )
 
-// Identify judges a finished handshake and gives the peer's SPIFFE ID. A peer that names no
-// protocol is let through by crypto/tls whatever NextProtos says; a link is nothing else.
-func Identify(s Security, cs *tls.ConnectionState) (string, error) {
+// Identify judges a finished handshake and gives the peer's SPIFFE ID, and when the certificate
+// that proves it ends. A peer that names no protocol is let through by crypto/tls whatever
+// NextProtos says; a link is nothing else.
+func Identify(s Security, cs *tls.ConnectionState) (peer string, until time.Time, err error) {
 	if cs.NegotiatedProtocol == "" {
-		return "", ErrNoProtocol
+		return "", until, ErrNoProtocol
 	}
 	peer, ok := s.Peer(cs)
-	if !ok {
-		return "", ErrNoIdentity
+	if !ok || len(cs.PeerCertificates) == 0 {
+		return "", until, ErrNoIdentity
 	}
-	return peer, nil
+	return peer, cs.PeerCertificates[0].NotAfter, nil
 }
 
 // Listener is a listening socket and what it takes.

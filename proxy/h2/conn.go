@@ -139,7 +139,7 @@ func (c *Conn) Reset(cfg Config, h Handler, out *[]byte) {
 		recvInitial: max(defaultWindow, int64(cfg.StreamWindow)),
 	}
 	clear(c.streams.slots)
-	c.resetIDs.reset()
+	c.resetIDs.reset(min(max(128, cfg.MaxConcurrentStreams), 4096)) // all of them may be reset at once
 	c.enc.Init(cfg.Huffman, cfg.tableSize())
 	c.dec.Init(tagger, cfg.tableSize())
 	if cfg.Role == Client {

@@ -204,6 +204,9 @@ func (c *Conn) dataOnClosed(id uint32) bool {
 	if id > c.goAwayLast || c.resetIDs.has(id) {
 		return true // was under way when we reset the stream
 	}
+	if c.cfg.Role == Client { // as in blockOnClosed
+		return c.chargeControl(1, "DATA on a stream that has ended")
+	}
 	*c.out = appendRST(*c.out, id, StreamClosed)
 	c.resetIDs.add(id)
 	return c.chargeReset("by DATA after its end")

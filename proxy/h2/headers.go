@@ -106,6 +106,10 @@ func (c *Conn) blockOnClosed(id uint32) bool {
 		return c.fail(ProtocolError, fmt.Sprintf("HEADERS on stream %d, which the peer may not open", id))
 	case id > c.goAwayLast || c.resetIDs.has(id):
 		return true // was under way when we reset the stream
+	case c.cfg.Role == Client:
+		// A response to a stream that we cancelled, longer ago than is remembered: many may be
+		// cancelled at once, and the other streams of the connection must not suffer.
+		return c.chargeControl(1, "HEADERS on a stream that has ended")
 	}
 	return c.fail(StreamClosed, fmt.Sprintf("HEADERS on stream %d, which has ended", id))
 }

@@ -277,11 +277,15 @@ func (s *Stream) lengthFits(whole bool) bool {
 // resetRing remembers streams that we reset lately: what was under way for them is ignored
 // (RFC 9113 section 5.1). Older ones are taken for closed, which costs the peer a little.
 type resetRing struct {
-	ids [128]uint32
-	n   uint32
+	ids  []uint32
+	size uint32 // of ids, which is made at the first reset
+	n    uint32
 }
 
 func (r *resetRing) add(id uint32) {
+	if r.ids == nil {
+		r.ids = make([]uint32, r.size)
+	}
 	r.ids[r.n%uint32(len(r.ids))] = id
 	r.n++
 }
@@ -295,4 +299,10 @@ func (r *resetRing) has(id uint32) bool {
 	return false
 }
 
-func (r *resetRing) reset() { r.n = 0 }
+// reset forgets everything; from now on it remembers size ids.
+func (r *resetRing) reset(size uint32) {
+	if size != r.size {
+		r.ids, r.size = nil, size
+	}
+	r.n = 0
+}

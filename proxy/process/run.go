@@ -191,12 +191,7 @@ func (p *proxy) ownAddrs() []netip.AddrPort {
 // is told so afterwards.
 func (p *proxy) onTable(t *decide.Table) {
 	inForce := make(chan struct{}, p.reg.Shards())
-	id := ""
-	if pair := p.agent.Identity().Load().Pair; pair != nil {
-		id = pair.ID.String()
-	}
 	p.driver.Post(func(c *core.Core) {
-		c.SetIdentity(id)
 		c.SetTable(t)
 		inForce <- struct{}{}
 	})
@@ -205,6 +200,33 @@ func (p *proxy) onTable(t *decide.Table) {
 		case <-inForce:
 		case <-p.driverDone: // nobody is left to use it
 			return
+		}
+	}
+}
+
+// followIdentity tells the data path when the identity is there and when the roots of trust
+// change: then every peer has to prove itself again.
+func (p *proxy) followIdentity(ctx context.Context) error {
+	store := p.agent.Identity()
+	var roots *identity.Bundle
+	for {
+		changed := store.Changed()
+		st := store.Load()
+		if st.Pair != nil {
+			id := st.Pair.ID.String()
+			p.driver.Post(func(c *core.Core) { c.SetIdentity(id) })
+		}
+		if st.Bundle != nil {
+			if roots != nil && !roots.Equal(st.Bundle) {
+				p.log.Info("the roots of trust changed: links are made anew")
+				p.driver.Post(func(c *core.Core) { c.RetireLinks() })
+			}
+			roots = st.Bundle
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil
 		}
 	}
 }
@@ -234,6 +256,7 @@ func (p *proxy) serve(ctx context.Context, signals <-chan os.Signal) error {
 		return p.driver.Run(ctx)
 	})
 	start(ctx, "control", p.agent.Run)
+	start(ctx, "identity", p.followIdentity)
 	pages := &admin.Server{Registry: p.reg, State: p.stateOf, Ready: p.isReady}
 	if p.metrics != nil {
 		start(ctx, "metrics", func(ctx context.Context) error { return pages.ServeMetrics(ctx, p.metrics) })

@@ -127,9 +127,10 @@ func (l *Loop) dialed(c *conn) {
 // established: a handshake is over, well or not.
 func (l *Loop) established(c *conn, err error) {
 	peer := ""
+	var until time.Time
 	if err == nil {
 		cs := c.tls.ConnectionState()
-		peer, err = drive.Identify(l.opt.Security, &cs)
+		peer, until, err = drive.Identify(l.opt.Security, &cs)
 	}
 	if err != nil {
 		err = l.opt.Security.Explain(err, c.remote.String())
@@ -140,7 +141,7 @@ func (l *Loop) established(c *conn, err error) {
 			return
 		}
 		l.interest(c)
-		l.core.Connected(c.core, nil)
+		l.core.ConnectedUntil(c.core, l.coreTime(until))
 		return
 	}
 	if err != nil {
@@ -149,8 +150,11 @@ func (l *Loop) established(c *conn, err error) {
 		l.closeFD(c)
 		return
 	}
-	l.accepted(c, core.Accept{Listener: c.accept, Remote: c.remote, Peer: peer})
+	l.accepted(c, core.Accept{Listener: c.accept, Remote: c.remote, Peer: peer, Until: l.coreTime(until)})
 }
+
+// coreTime turns an instant of the wall clock into the core's time.
+func (l *Loop) coreTime(t time.Time) time.Duration { return l.now() + time.Until(t) }
 
 // tune sets what every connection wants: no delay, and an end in sight for dead peers.
 func tune(fd int) {

@@ -38,20 +38,22 @@ func newConn(d *Driver, nc *net.TCPConn) *conn {
 	return c
 }
 
-// shake does a handshake and returns the peer's identity.
-func (c *conn) shake(t *tls.Conn, timeout time.Duration) (peer string, err error) {
+// shake does a handshake and returns the peer's identity, and when its certificate ends in the
+// core's time.
+func (c *conn) shake(t *tls.Conn, timeout time.Duration) (peer string, until time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(c.d.ctx, timeout)
 	defer cancel()
 	where := c.nc.RemoteAddr().String()
 	if err := t.HandshakeContext(ctx); err != nil {
-		return "", c.d.opt.Security.Explain(err, where)
+		return "", 0, c.d.opt.Security.Explain(err, where)
 	}
 	cs := t.ConnectionState()
-	if peer, err = drive.Identify(c.d.opt.Security, &cs); err != nil {
-		return "", err
+	peer, end, err := drive.Identify(c.d.opt.Security, &cs)
+	if err != nil {
+		return "", 0, err
 	}
 	c.tls, c.rw = t, t
-	return peer, nil
+	return peer, time.Since(c.d.start) + time.Until(end), nil
 }
 
 // run serves the connection to its end.

@@ -208,7 +208,7 @@ func (d *Driver) serve(ln *core.Listener, nc *net.TCPConn) {
 			nc.Close() //nolint:errcheck // nothing can be done
 			return
 		}
-		peer, err := c.shake(tls.Server(nc, d.opt.Security.Server()), shakeTimeout)
+		peer, until, err := c.shake(tls.Server(nc, d.opt.Security.Server()), shakeTimeout)
 		<-d.shakes
 		if err != nil {
 			d.refused("W3014")
@@ -216,7 +216,7 @@ func (d *Driver) serve(ln *core.Listener, nc *net.TCPConn) {
 			nc.Close() //nolint:errcheck // nothing can be done
 			return
 		}
-		a.Peer = peer
+		a.Peer, a.Until = peer, until
 	case core.ListenTransparent:
 		dst, err := originalDst(nc)
 		if err != nil {
@@ -300,8 +300,9 @@ func (d *Driver) connect(cc *core.Conn, spec core.Dial) {
 	}
 	c := newConn(d, nc)
 	c.core = cc
+	var until time.Duration
 	if spec.Peer != "" {
-		if _, err = c.shake(tls.Client(nc, d.opt.Security.Client(spec.Peer)), max(timeout, time.Second)); err != nil {
+		if _, until, err = c.shake(tls.Client(nc, d.opt.Security.Client(spec.Peer)), max(timeout, time.Second)); err != nil {
 			nc.Close() //nolint:errcheck // nothing can be done
 			d.tell(func() { d.core.Connected(cc, err) })
 			return
@@ -313,7 +314,11 @@ func (d *Driver) connect(cc *core.Conn, spec core.Dial) {
 			return
 		}
 		cc.Driver = c
-		d.core.Connected(cc, nil)
+		if spec.Peer != "" {
+			d.core.ConnectedUntil(cc, until)
+		} else {
+			d.core.Connected(cc, nil)
+		}
 	}) {
 		nc.Close() //nolint:errcheck // nothing can be done
 		return

@@ -21,6 +21,7 @@ type app struct {
 	slow    int // one connection in so many reads slowly; 0: none
 	conns   []*sim.Socket
 	up      bool
+	asleep  time.Duration // how long it does not read at first
 }
 
 func newApp(l *ledger, h *sim.Host, port uint16, service string) *app {
@@ -56,6 +57,10 @@ func (a *app) take(s *sim.Socket) {
 	s.Adopt(&sim.Prompt{Net: a.net, Handler: h})
 	if g, ok := h.(*greetConn); ok {
 		a.net.After(time.Duration(a.rng.Int64N(int64(20*time.Millisecond))), func() { s.Write([]byte("220 greet\r\n")); g.greeted = true })
+	}
+	if a.asleep > 0 {
+		s.SetReading(false)
+		a.net.After(a.asleep, func() { s.SetReading(true) })
 	}
 	if a.slow > 0 && a.rng.IntN(a.slow) == 0 {
 		a.l.seen["slow application"]++
@@ -233,6 +238,7 @@ func (c *webConn) more() {
 		n := min(1+c.a.rng.IntN(32<<10), x.download-c.written)
 		p := content(^x.id, c.written, n)
 		c.written += n
+		x.written = c.written
 		queued := 0
 		if x.framing == "chunked" {
 			p = append(fmt.Appendf(nil, "%x\r\n", n), p...)

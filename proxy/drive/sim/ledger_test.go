@@ -24,6 +24,7 @@ type ask struct {
 	sent      bool
 	executed  int // times that an application got its head
 	uploaded  int // bytes that an application got
+	written   int // bytes of the response that an application wrote
 	served    bool
 	outcomes  int
 	status    int

@@ -2,4 +2,4 @@
 
 package sim_test
 
-const seedsByDefault = 30
+const seedsByDefault = 25
