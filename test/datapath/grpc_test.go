@@ -41,7 +41,8 @@ func TestHTTP2WithPriorKnowledgeCrossesTheMesh(t *testing.T) {
 		go func() { defer close(done); srv.Serve(ln) }()
 		t.Cleanup(func() { srv.Close(); <-done })
 		x := newPair(t, pairOptions{driver: driver, app: ln.Addr().String()})
-		tr := &http.Transport{Protocols: &p}
+		// With the default of two idle connections Go's client may close one that a body is read from.
+		tr := &http.Transport{Protocols: &p, MaxIdleConnsPerHost: 100}
 		defer tr.CloseIdleConnections()
 		c := &http.Client{Transport: tr}
 		var wg sync.WaitGroup

@@ -70,3 +70,35 @@ func TestDirThatIsMissing(t *testing.T) {
 		t.Fatalf("got %v, want W1001", err)
 	}
 }
+
+// TestAFileIsCheckedAsAPartOfItsDirectory: alone it would seem to name what does not exist, and
+// others' mistakes are not its own.
+func TestAFileIsCheckedAsAPartOfItsDirectory(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"service.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: cart}\nspec: {ports: [{port: 80}]}\n",
+		"route.yaml": "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: cart}\n" +
+			"spec: {parentRefs: [{group: '', kind: Service, name: cart}], rules: [{backendRefs: [{name: cart, port: 80}]}]}\n",
+		"other.yaml":    "kind: [\n",
+		".hidden.yaml":  "",
+		"notes.txt":     "",
+		"route.yaml.md": "",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := File(filepath.Join(dir, ".", "route.yaml"))
+	if err != nil || len(r.Problems) != 0 || len(r.Set.Objects) != 1 {
+		t.Errorf("the route: %+v, %v", r, err)
+	}
+	if r, err := File(filepath.Join(dir, "other.yaml")); err != nil || len(r.Problems) != 1 || len(r.Set.Objects) != 0 {
+		t.Errorf("the broken file: %+v, %v", r, err)
+	}
+	for _, name := range []string{".hidden.yaml", "notes.txt", "route.yaml.md", "nowhere/x.yaml"} {
+		_, err := File(filepath.Join(dir, name))
+		if e := (*codes.Error)(nil); !errors.As(err, &e) || e.Code != "W1001" {
+			t.Errorf("%s: %v, want W1001", name, err)
+		}
+	}
+}

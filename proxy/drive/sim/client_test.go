@@ -25,6 +25,7 @@ type client struct {
 	pipeline int    // requests that it sends without waiting; at least 1
 	slow     bool   // reads slowly
 	shy      bool   // is silent for a while on a new connection
+	stubborn bool   // reads nothing before it has written its request
 	hasty    int    // gives up one request in so many; 0: never
 	pause    time.Duration
 
@@ -139,6 +140,9 @@ func (c *client) send(a *ask) {
 		return
 	}
 	c.writing = true
+	if c.stubborn {
+		c.s.SetReading(false)
+	}
 	c.body(a)
 }
 
@@ -166,6 +170,9 @@ func (c *client) body(a *ask) {
 		return
 	}
 	c.writing = false
+	if c.stubborn {
+		c.s.SetReading(true)
+	}
 	if a.chunked {
 		c.s.Write([]byte("0\r\n\r\n"))
 	}

@@ -151,7 +151,12 @@ func (s *Socket) reset() {
 	}
 	s.rstSent = true
 	other := s.other
-	s.out.signal(func() { other.fail(errReset) })
+	s.out.signal(func() {
+		if s.out.rng.IntN(2) == 0 { // some systems drop what was not read (RFC 9112 section 9.6)
+			other.recv = nil
+		}
+		other.fail(errReset)
+	})
 }
 
 // refuseMore answers data that nobody reads. While the rest is sent, it has to wait.

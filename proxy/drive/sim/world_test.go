@@ -70,7 +70,7 @@ func newWorld(t testing.TB, seed uint64, story io.Writer) *world {
 		w.timeout = 20 * time.Second
 	}
 	if w.rng.IntN(3) == 0 {
-		w.limits.MaxPoolConns = 2
+		w.limits.MaxPoolConns = 1 + w.rng.IntN(2)
 	}
 	for i := range 2 {
 		name := fmt.Sprintf("caller-%d", i+1)
@@ -241,6 +241,7 @@ func (w *world) load(clients, each, big int, faults bool) {
 			c.pipeline = 2 + c.rng.IntN(5)
 		}
 		c.shy = i%4 == 3
+		c.stubborn = !faults && big <= 100_000 && i%3 == 2
 		if faults {
 			c.slow = i%5 == 2
 			c.hasty = []int{0, 0, 12}[c.rng.IntN(3)]
