@@ -454,6 +454,9 @@ func (x *exchange) upGone(why gone, f failure) {
 		}
 	}
 	again := why != goneBroken && x.kept && !x.respHead && !x.mirror && x.tries < maxTries
+	if why == goneStale { // kept while it waited, it may still be a request that must not run twice
+		again = again && x.replayable(&x.saved)
+	}
 	switch {
 	case again && x.entry != nil:
 		x.pick(&x.saved) // x.ep is what to avoid

@@ -77,6 +77,7 @@ type Conn struct {
 	blocked  streamList // pending bytes, no stream window
 	pumping  bool
 	free     []*Stream
+	queues   [][]byte  // buffers for what waits in streams
 	limbo    []*Stream // released while a method of the Conn was running
 	depth    int
 	sweep    []*Stream
@@ -126,7 +127,7 @@ func (c *Conn) Reset(cfg Config, h Handler, out *[]byte) {
 		partial: c.partial[:0], fields: c.fields[:0], msgFields: c.msgFields[:0], cookie: c.cookie[:0],
 		block:   blockState{buf: c.block.buf[:0]},
 		streams: streamTable{slots: c.streams.slots},
-		free:    c.free, limbo: c.limbo[:0], sweep: c.sweep[:0],
+		free:    c.free, queues: c.queues, limbo: c.limbo[:0], sweep: c.sweep[:0],
 		resetIDs: c.resetIDs,
 
 		goAwayLast:  math.MaxUint32,

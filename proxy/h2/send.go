@@ -61,11 +61,42 @@ func (s *Stream) Pending() int { return len(s.queue) - s.queueAt }
 
 // enqueue copies p behind what waits.
 func (s *Stream) enqueue(p []byte) {
+	if s.queue == nil {
+		s.queue = s.c.takeQueue(len(p))
+	}
 	if s.queueAt > 0 && len(s.queue)+len(p) > cap(s.queue) {
 		n := copy(s.queue, s.queue[s.queueAt:])
 		s.queue, s.queueAt = s.queue[:n], 0
 	}
 	s.queue = append(s.queue, p...)
+}
+
+// Queues are kept by the connection, not by its streams: many streams that wait in turn share
+// few buffers. Without that each 64 KiB response behind a full window cost as much garbage.
+const (
+	maxQueues   = 64
+	queueSize   = 16 << 10
+	maxKeptSize = 128 << 10
+)
+
+// takeQueue gives an empty buffer for at least n octets if one was kept, else a new one.
+func (c *Conn) takeQueue(n int) []byte {
+	if last := len(c.queues) - 1; last >= 0 {
+		q := c.queues[last]
+		c.queues[last] = nil
+		c.queues = c.queues[:last]
+		return q
+	}
+	return make([]byte, 0, n+queueSize) // with room for what follows a full read
+}
+
+// dropQueue forgets what waits and gives the buffer back.
+func (s *Stream) dropQueue() {
+	q := s.queue
+	s.queue, s.queueAt = nil, 0
+	if cap(q) > 0 && cap(q) <= maxKeptSize && len(s.c.queues) < maxQueues {
+		s.c.queues = append(s.c.queues, q[:0])
+	}
 }
 
 // park puts a stream with pending octets where it belongs.
@@ -150,7 +181,7 @@ func (c *Conn) turn(s *Stream) {
 	if rest > 0 {
 		c.park(s)
 	} else {
-		s.queue, s.queueAt = s.queue[:0], 0
+		s.dropQueue()
 		if s.trailers.set {
 			c.endWithTrailers(s, s.trailers.fields)
 		} else {

@@ -100,7 +100,7 @@ func (c *Conn) drop(s *Stream) {
 	if c.data.s == s {
 		c.data.s = nil
 	}
-	s.queue, s.queueAt = s.queue[:0], 0
+	s.dropQueue()
 	if s.released {
 		c.putBack(s)
 	}
@@ -158,16 +158,13 @@ func (c *Conn) recycle(s *Stream) {
 	if len(c.free) >= maxFree {
 		return
 	}
-	queue, trailers := s.queue[:0], s.trailers
+	trailers := s.trailers
 	trailers.set = false
 	clear(trailers.fields)
-	if cap(queue) > maxRetained {
-		queue = nil
-	}
 	if cap(trailers.bytes) > maxRetained {
 		trailers = trailerStore{}
 	}
-	*s = Stream{queue: queue, trailers: trailers}
+	*s = Stream{trailers: trailers}
 	c.free = append(c.free, s)
 }
 

@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,7 +40,6 @@ const (
 // Run runs a proxy until a signal arrives on signals, then drains and returns. A second signal
 // ends it at once. ctx ends it without draining.
 func Run(ctx context.Context, cfg *config.Config, signals <-chan os.Signal, log *slog.Logger) (err error) {
-	tuneMemory()
 	p := &proxy{cfg: cfg, log: log, driverDone: make(chan struct{})}
 	defer p.closeAll()
 	defer func() {
@@ -53,14 +51,6 @@ func Run(ctx context.Context, cfg *config.Config, signals <-chan os.Signal, log 
 		return err
 	}
 	return p.serve(ctx, signals)
-}
-
-// tuneMemory sets the collector for a small live heap: collecting rarely below some megabytes
-// costs little memory and saves processor time.
-func tuneMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200)
-	}
 }
 
 // proxy is one running proxy.

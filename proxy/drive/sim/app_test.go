@@ -21,6 +21,7 @@ type app struct {
 	slow    int // one connection in so many reads slowly; 0: none
 	conns   []*sim.Socket
 	up      bool
+	pace    time.Duration // at most how long it thinks; 0: 3 ms
 	asleep  time.Duration // how long it does not read at first
 }
 
@@ -146,7 +147,11 @@ func (c *webConn) head(first string, f map[string]string) {
 
 func (c *webConn) later(f func()) {
 	turn := c.turn
-	c.a.net.After(time.Duration(c.a.rng.Int64N(int64(3*time.Millisecond))), func() {
+	pace := c.a.pace
+	if pace == 0 {
+		pace = 3 * time.Millisecond
+	}
+	c.a.net.After(time.Duration(c.a.rng.Int64N(int64(pace))), func() {
 		if c.turn == turn {
 			f()
 		}
