@@ -12,7 +12,7 @@ func (c *Canonical) host(authority []byte) *Ambiguous {
 	if err != nil {
 		return err
 	}
-	changed := false
+	var changed bool
 	c.hostBuf = c.hostBuf[:0]
 	if bracketed {
 		addr, perr := netip.ParseAddr(string(name[1 : len(name)-1]))

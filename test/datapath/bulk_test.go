@@ -74,7 +74,7 @@ func TestAGibibyteInEachDirectionNeedsLittleMemory(t *testing.T) {
 				fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(s), s)
 			}
 		})
-		x := newPair(t, pairOptions{driver: "epoll", app: app})
+		x := newPair(t, pairOptions{driver: drivers[0], app: app})
 		grew := heapPeak(func() {
 			c := dial(t, x.client.addr["cart"])
 			c.SetDeadline(time.Now().Add(2 * time.Minute))
@@ -103,7 +103,7 @@ func TestAGibibyteInEachDirectionNeedsLittleMemory(t *testing.T) {
 			n, _ := io.Copy(io.Discard, c)
 			writeZeros(c, n)
 		})
-		x := newPair(t, pairOptions{driver: "epoll", app: app, protocol: model.ProtocolTCP})
+		x := newPair(t, pairOptions{driver: drivers[0], app: app, protocol: model.ProtocolTCP})
 		grew := heapPeak(func() {
 			c := dial(t, x.client.addr["cart"])
 			c.SetDeadline(time.Now().Add(2 * time.Minute))

@@ -23,8 +23,6 @@ import (
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/proxy/core"
 	"github.com/weft-mesh/weft/proxy/drive"
-	"github.com/weft-mesh/weft/proxy/drive/epoll"
-	netdriver "github.com/weft-mesh/weft/proxy/drive/net"
 	"github.com/weft-mesh/weft/proxy/telemetry"
 )
 
@@ -32,7 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // eachDriver runs a test under both drivers.
 func eachDriver(t *testing.T, f func(t *testing.T, driver string)) {
-	for _, d := range []string{"epoll", "net"} {
+	for _, d := range drivers {
 		t.Run(d, func(t *testing.T) { f(t, d) })
 	}
 }
@@ -111,11 +109,7 @@ func startProxy(t testing.TB, driver string, loops int, w core.Workload, store *
 	}
 	p.reg = telemetry.NewRegistry(loops)
 	var err error
-	if driver == "epoll" {
-		p.driver, err = epoll.New(opt, p.reg)
-	} else {
-		p.driver, err = netdriver.New(opt, p.reg)
-	}
+	p.driver, err = newDriver(driver, opt, p.reg)
 	if err != nil {
 		t.Fatal(err)
 	}

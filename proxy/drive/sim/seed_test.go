@@ -48,6 +48,8 @@ func calm(w *world) {
 
 // bulk: large bodies, slow readers and narrow paths.
 func bulk(w *world) {
+	w.timeout = 0 // nothing is fast here
+	w.publish("web")
 	for _, x := range w.callers {
 		for _, y := range w.order {
 			p := w.net.Path(x.host, y.host)
