@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/weft-mesh/weft/model"
@@ -25,10 +26,15 @@ func (c *Core) waitFor(n model.Name, w waiter) bool {
 
 // wakeWaiting continues everything whose answer is in the table.
 func (c *Core) wakeWaiting() {
-	for n, list := range c.waiting {
-		if _, known := c.table.Service(n); !known {
-			continue
+	var answered []model.Name
+	for n := range c.waiting {
+		if _, known := c.table.Service(n); known {
+			answered = append(answered, n)
 		}
+	}
+	slices.SortFunc(answered, compareNames) // or a seed would not repeat its history
+	for _, n := range answered {
+		list := c.waiting[n]
 		delete(c.waiting, n)
 		for _, w := range list {
 			w.wake()
@@ -48,4 +54,8 @@ func (c *Core) leaveWaiting(n model.Name, w waiter) {
 	} else {
 		c.waiting[n] = list
 	}
+}
+
+func compareNames(a, b model.Name) int {
+	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 }

@@ -51,7 +51,7 @@ func (s *h2Server) finish() {
 	s.h.GoAway(h2.NoError)
 	s.h.FinishGoAway()
 	s.c.touch()
-	s.c.close()
+	s.endInPeace()
 }
 
 // wallclock is the core's time as a time.Time, for the rate limits of the h2 package. Its origin
@@ -88,8 +88,18 @@ func (s *h2Server) afterBatch() {
 	if s.leaving && !s.c.closed && !s.c.closing && s.h.Streams() == 0 && s.seen() {
 		s.h.FinishGoAway()
 		s.c.touch()
-		s.c.close()
+		s.endInPeace()
 	}
+}
+
+// endInPeace ends the connection so that the peer can read all of it: FIN first, then a wait for the
+// peer's, as long as it is not silent. What the peer still sends, window updates for the last response at the least, would
+// meet a closed socket otherwise, and be answered with a reset that takes what is under way along.
+func (s *h2Server) endInPeace() {
+	s.c.h, s.c.h2 = &lingering{s.c}, nil
+	s.c.setReading(true)
+	s.c.closeWrite()
+	s.c.watchIdle(s.c.core.limits.ConnectTimeout, s.c.close) // a peer that reads goes on to acknowledge
 }
 
 // seen reports whether the peer knows that it is to open no more, or has had its time to.

@@ -2,8 +2,10 @@ package core
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/weft-mesh/weft/decide"
@@ -467,9 +469,14 @@ func (c *Core) retire(e *balance.Endpoint) {
 	}
 }
 
+func compareSets(a, b setName) int {
+	return cmp.Or(compareNames(a.service, b.service), cmp.Compare(a.port, b.port))
+}
+
 // refreshSets follows a new table.
 func (c *Core) refreshSets() {
 	seen := make(map[setName]bool, len(c.setNames))
+	var changed []*decide.EndpointSet
 	for src := range c.table.Sets {
 		n := setName{src.Service, src.Port}
 		e := c.setNames[n]
@@ -478,18 +485,32 @@ func (c *Core) refreshSets() {
 		}
 		seen[n] = true
 		if e.src != src {
-			delete(c.sets, e.src)
-			c.mirrorSet(e, src)
+			changed = append(changed, src)
 		}
 	}
-	for n, e := range c.setNames {
+	var gone []setName
+	for n := range c.setNames {
 		if !seen[n] {
-			for _, left := range e.set.Update(c.now, nil) {
-				c.retire(left)
-			}
-			delete(c.sets, e.src)
-			delete(c.setNames, n)
+			gone = append(gone, n)
 		}
+	}
+	// In a fixed order, or a seed would not repeat its history.
+	slices.SortFunc(changed, func(a, b *decide.EndpointSet) int {
+		return compareSets(setName{a.Service, a.Port}, setName{b.Service, b.Port})
+	})
+	slices.SortFunc(gone, compareSets)
+	for _, src := range changed {
+		e := c.setNames[setName{src.Service, src.Port}]
+		delete(c.sets, e.src)
+		c.mirrorSet(e, src)
+	}
+	for _, n := range gone {
+		e := c.setNames[n]
+		for _, left := range e.set.Update(c.now, nil) {
+			c.retire(left)
+		}
+		delete(c.sets, e.src)
+		delete(c.setNames, n)
 	}
 }
 

@@ -35,6 +35,7 @@ type sniffer struct {
 	head   time.Duration // when the first bytes came
 	asked  time.Duration // when the control plane was asked about the address
 	giveUp bool
+	failed bool // the speculative tunnel could not be connected
 }
 
 // sniff starts detection on cn for destination d; early (may be nil) was read already.
@@ -228,6 +229,8 @@ func (s *sniffer) silent() {
 	case len(s.in) == 0 && s.http:
 		s.leave()
 		s.c.close()
+	case len(s.in) == 0 && s.failed:
+		s.refuse(failConnect.code)
 	case len(s.in) == 0 && s.x == nil:
 		s.speculate()
 	case len(s.in) > 0 && s.http: // a head that never ends
@@ -328,8 +331,11 @@ func (s *sniffer) busy() bool { return len(s.in) > 0 }
 // The downstream side of the speculative tunnel.
 
 func (s *sniffer) respond(_ *exchange, r *message.Response, _ bool) {
-	if r.Status >= 300 { // could not connect; wait for the client's bytes, which decide anew
-		s.x = nil
+	if r.Status >= 300 {
+		// Could not connect. A client that is merely slow is told why when its bytes come; one that
+		// waits for its server is not left waiting.
+		s.x, s.failed = nil, true
+		s.c.core.wheel.arm(&s.timer, s.c.core.now+s.c.core.limits.ConnectTimeout)
 	}
 }
 

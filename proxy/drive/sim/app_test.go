@@ -90,12 +90,10 @@ type webConn struct {
 	s       *sim.Socket
 	r       reader
 	ask     *ask
-	target  string
 	read    bool // the request is complete
 	began   bool // the response
 	done    bool // its last byte was written
 	written int
-	closing bool
 	tunnel  bool
 	turn    int // of requests: a delayed step of an earlier one does nothing
 }
@@ -219,10 +217,10 @@ func (c *webConn) respond() {
 	}
 	c.began = true
 	h := fmt.Sprintf("HTTP/1.1 200 OK\r\nx-id: %d\r\n", x.id)
-	switch {
-	case x.framing == "chunked":
+	switch x.framing {
+	case "chunked":
 		h += "transfer-encoding: chunked\r\n"
-	case x.framing == "close":
+	case "close":
 		h += "connection: close\r\n"
 	default:
 		h += fmt.Sprintf("content-length: %d\r\n", x.download)
@@ -244,12 +242,11 @@ func (c *webConn) more() {
 		p := content(^x.id, c.written, n)
 		c.written += n
 		x.written = c.written
-		queued := 0
 		if x.framing == "chunked" {
 			p = append(fmt.Appendf(nil, "%x\r\n", n), p...)
 			p = append(p, '\r', '\n')
 		}
-		if queued = c.s.Write(p); queued > 0 {
+		if c.s.Write(p) > 0 {
 			return // Drained goes on
 		}
 		if c.a.rng.IntN(4) == 0 && c.written < x.download {

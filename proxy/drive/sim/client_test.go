@@ -41,8 +41,7 @@ type client struct {
 	unwanted bool // the rest of the body: the response is there
 	status   int
 	code     string
-	final    bool // the head of the present response was final
-	turn     int  // of connections
+	turn     int // of connections
 	done     func()
 }
 

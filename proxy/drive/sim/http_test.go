@@ -175,7 +175,6 @@ func (r *reader) heading(text string) {
 	none := r.response && (status < 200 || status == 204 || status == 304 || r.noBody != nil && r.noBody(status))
 	switch {
 	case none:
-		n = 0
 	case fields["transfer-encoding"] == "chunked":
 		r.state = atChunk
 	case hasLength && n > 0:

@@ -2,4 +2,4 @@
 
 package sim_test
 
-const seedsByDefault = 25
+const seedsByDefault = 20

@@ -53,13 +53,13 @@ func bulk(w *world) {
 	for _, x := range w.callers {
 		for _, y := range w.order {
 			p := w.net.Path(x.host, y.host)
-			p.Bandwidth, p.Window = 20<<20, 1+w.rng.IntN(64<<10)
+			p.Bandwidth, p.Window = 20<<20, 1000+w.rng.IntN(64<<10)
 		}
-		w.net.Path(x.host, x.host).Window = 1 + w.rng.IntN(32<<10)
+		w.net.Path(x.host, x.host).Window = 500 + w.rng.IntN(32<<10)
 	}
 	for _, y := range w.order {
 		y.app.slow = 3
-		w.net.Path(y.host, y.host).Window = 1 + w.rng.IntN(32<<10)
+		w.net.Path(y.host, y.host).Window = 500 + w.rng.IntN(32<<10)
 	}
 	w.load(8, 6, 1_000_000, false)
 	w.net.Run(60 * time.Second)
@@ -72,7 +72,7 @@ func leaving(w *world) {
 	w.load(12, 30, 60_000, false)
 	for _, service := range []string{"web", "echo"} {
 		for i, x := range w.servers[service] {
-			at := 200*time.Millisecond + time.Duration(i)*700*time.Millisecond + time.Duration(w.rng.Int64N(int64(300*time.Millisecond)))
+			at := 200*time.Millisecond + time.Duration(i)*1500*time.Millisecond + time.Duration(w.rng.Int64N(int64(300*time.Millisecond)))
 			w.net.After(at, func() {
 				x.leave = true
 				w.publish(service)

@@ -141,7 +141,8 @@ func (s *Socket) goodbye() {
 	s.out.transmit()
 }
 
-// reset sends RST, once, behind what is on its way.
+// reset sends RST, once. What the kernel had taken and not sent yet is lost, a random part here of
+// what is under way; so, on some systems, is what the peer has not read.
 func (s *Socket) reset() {
 	s.refused = true
 	s.recv = nil
@@ -150,9 +151,12 @@ func (s *Socket) reset() {
 		return
 	}
 	s.rstSent = true
+	if n := len(s.out.under); n > 0 {
+		s.out.under = s.out.under[:s.out.rng.IntN(n+1)]
+	}
 	other := s.other
 	s.out.signal(func() {
-		if s.out.rng.IntN(2) == 0 { // some systems drop what was not read (RFC 9112 section 9.6)
+		if s.out.rng.IntN(2) == 0 { // RFC 9112 section 9.6
 			other.recv = nil
 		}
 		other.fail(errReset)
