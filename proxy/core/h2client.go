@@ -135,7 +135,11 @@ func (s *h2Client) eof() {
 }
 
 func (s *h2Client) drained() {
-	wakeBlocked(&s.blocked, (*exchange).upWritable)
+	wakeBlocked(&s.blocked, func(x *exchange) {
+		if x.us == nil || x.us.Pending() <= lowWater { // else OnWritable follows
+			x.upWritable()
+		}
+	})
 	s.afterStream()
 }
 

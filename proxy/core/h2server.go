@@ -115,7 +115,11 @@ func (s *h2Server) eof() {
 }
 
 func (s *h2Server) drained() {
-	wakeBlocked(&s.blocked, (*exchange).downWritable)
+	wakeBlocked(&s.blocked, func(x *exchange) {
+		if x.ds == nil || x.ds.Pending() <= lowWater { // else OnWritable follows
+			x.downWritable()
+		}
+	})
 	s.afterBatch()
 }
 

@@ -76,8 +76,18 @@ func (s *Stream) enqueue(p []byte) {
 const (
 	maxQueues   = 64
 	queueSize   = 16 << 10
-	maxKeptSize = 128 << 10
+	queueSlack  = 4 << 10 // for what follows a full read
+	maxKeptSize = 192 << 10 // what waits is at most a high-water mark and one read
 )
+
+// trimQueues lets go of most buffers when nothing is under way.
+func (c *Conn) trimQueues() {
+	const keep = 4
+	if len(c.queues) > keep {
+		clear(c.queues[keep:])
+		c.queues = c.queues[:keep]
+	}
+}
 
 // takeQueue gives an empty buffer for at least n octets if one was kept, else a new one.
 func (c *Conn) takeQueue(n int) []byte {
@@ -87,7 +97,7 @@ func (c *Conn) takeQueue(n int) []byte {
 		c.queues = c.queues[:last]
 		return q
 	}
-	return make([]byte, 0, n+queueSize) // with room for what follows a full read
+	return make([]byte, 0, max(n+queueSlack, queueSize))
 }
 
 // dropQueue forgets what waits and gives the buffer back.

@@ -101,6 +101,9 @@ func (c *Conn) drop(s *Stream) {
 		c.data.s = nil
 	}
 	s.dropQueue()
+	if c.streams.n == 0 {
+		c.trimQueues()
+	}
 	if s.released {
 		c.putBack(s)
 	}
