@@ -76,7 +76,7 @@ func (s *Stream) enqueue(p []byte) {
 const (
 	maxQueues   = 64
 	queueSize   = 16 << 10
-	queueSlack  = 4 << 10 // for what follows a full read
+	queueSlack  = 4 << 10   // for what follows a full read
 	maxKeptSize = 192 << 10 // what waits is at most a high-water mark and one read
 )
 
