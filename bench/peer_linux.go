@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -174,7 +175,8 @@ func findEnvoy(ctx context.Context, o options) (peer, error) {
 			return nil, err
 		}
 	}
-	v := firstLine(ctx, path, "--version")
+	// It begins with the path of the program, which is nobody else's business.
+	v := strings.TrimSpace(strings.TrimPrefix(firstLine(ctx, path, "--version"), path))
 	if v == "" {
 		return nil, &problem{what: "envoy does not run; it is left out", why: path + " --version failed", next: []string{"rm -r " + filepath.Dir(path)}}
 	}

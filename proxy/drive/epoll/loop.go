@@ -55,6 +55,7 @@ type Loop struct {
 
 	read, plain []byte
 	cipher      []byte
+	unsent      unsent
 
 	mu     sync.Mutex // guards inbox, woken and freed
 	inbox  []func()
@@ -534,7 +535,7 @@ func (l *Loop) closeFD(c *conn) {
 	l.conns[c.fd] = nil
 	unix.Close(c.fd) //nolint:errcheck // nothing can be done
 	c.fd = -1
-	c.pending = nil
+	c.dropPending()
 }
 
 func (l *Loop) expireLingering() {
