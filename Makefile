@@ -9,6 +9,9 @@ BUILD := -trimpath -ldflags='-s -w' -tags grpcnotrace
 BIN := bin
 TOOLS := $(CURDIR)/.tools
 GOLANGCI := $(TOOLS)/golangci-lint-v2.15.0
+H2SPEC := $(TOOLS)/h2spec
+# Tests find the tools there.
+export PATH := $(TOOLS):$(PATH)
 
 .PHONY: help build demo test race lint bench bench-quick generate clean deps
 
@@ -25,7 +28,7 @@ demo: build ## show a working mesh on this machine (Ctrl-C ends it)
 deps: ## install the Debian packages that tests use (root; otherwise say what is missing)
 	@scripts/deps
 
-test: deps build ## run all tests, then all again with the race detector
+test: deps build $(H2SPEC) ## run all tests, then all again with the race detector
 	go vet ./...
 	go test -timeout 15m ./...
 	CGO_ENABLED=1 go test -race -timeout 20m ./...
@@ -38,6 +41,10 @@ $(GOLANGCI):
 	@mkdir -p $(TOOLS)
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 	@mv $(TOOLS)/golangci-lint $@
+
+$(H2SPEC): # somebody else's conformance suite for HTTP/2
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
 
 bench: deps build ## measure weft beside HAProxy, Envoy and direct (root, some minutes)
 	@mkdir -p dist
