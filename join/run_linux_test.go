@@ -356,7 +356,7 @@ func TestAKilledProxyComesBackOnTheSameAddressesWithTheIdentity(t *testing.T) {
 		_, _ = out.ReadString('\n')
 		text, _ := os.ReadFile(envFile)
 		addr := value(string(text), "WEFT_CART_ADDR")
-		for range 3 {
+		for i := range 3 {
 			pid := b.proxyPID()
 			if got := ask(addr); got != "service shop/cart:80 by "+strconv.Itoa(pid) {
 				t.Errorf("before the kill: %q", got)
@@ -366,6 +366,8 @@ func TestAKilledProxyComesBackOnTheSameAddressesWithTheIdentity(t *testing.T) {
 				now := b.proxyPID()
 				return now != pid && ask(addr) == "service shop/cart:80 by "+strconv.Itoa(now)
 			})
+			// It answers a moment before it is known to be ready; killed in between it would not have been back.
+			eventually(t, "that is known", func() bool { return strings.Count(b.log.String(), "the proxy is back") == i+1 })
 		}
 		_, _ = io.WriteString(in, "\n")
 	})

@@ -18,8 +18,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/weft-mesh/weft/model"
-	"github.com/weft-mesh/weft/proxy/capture"
 	"github.com/weft-mesh/weft/proxy/core"
 	"github.com/weft-mesh/weft/proxy/drive"
 	"golang.org/x/sys/unix"
@@ -134,26 +132,6 @@ func (l *Loop) add(fd int, events uint32) error {
 		return fmt.Errorf("epoll add: %w", err)
 	}
 	return nil
-}
-
-// listen takes part in accepting from a listener. Its descriptor is duplicated: the loop closes
-// its own.
-func (l *Loop) listen(ln drive.Listener) error {
-	rc, err := ln.TCP.SyscallConn()
-	if err != nil {
-		return err
-	}
-	fd := -1
-	var derr error
-	err = rc.Control(func(orig uintptr) { fd, derr = unix.FcntlInt(orig, unix.F_DUPFD_CLOEXEC, 0) })
-	if err = errors.Join(err, derr); err != nil {
-		return fmt.Errorf("duplicating a listener: %w", err)
-	}
-	a, _ := ln.TCP.Addr().(*net.TCPAddr)
-	x := &listener{fd: fd, core: ln.Core, v6: a != nil && a.IP.To4() == nil}
-	l.listeners = append(l.listeners, x)
-	// EPOLLEXCLUSIVE: one idle loop wakes for a connection, not all.
-	return l.add(fd, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
 }
 
 // post runs f on the loop, or drops it if the loop has ended. Safe for concurrent use.
@@ -297,82 +275,6 @@ func (l *Loop) takeInbox() {
 	for _, f := range in {
 		f()
 	}
-}
-
-// accept takes what has arrived, bounded, so that a flood of connections does not starve those
-// that are there.
-func (l *Loop) accept(ln *listener) {
-	for range 16 {
-		fd, sa, err := unix.Accept4(ln.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		switch err {
-		case nil:
-		case unix.EAGAIN:
-			return
-		case unix.EINTR, unix.ECONNABORTED:
-			continue
-		default: // EMFILE and the like: leave the rest in the backlog and try again soon
-			l.opt.Core.Shard.Refused("W3012")
-			if now := time.Now(); now.Sub(l.told) >= tellEvery {
-				l.told = now
-				l.opt.Log.Warn("cannot accept", "code", "W3012", "err", err)
-			}
-			l.pauseAccept(ln)
-			return
-		}
-		tune(fd)
-		c := l.newConn(fd, addrOf(sa))
-		c.accept = ln.core
-		if ln.core.Kind == core.ListenLink {
-			if l.shaking >= maxShakes {
-				l.opt.Core.Shard.Refused("W3011")
-				l.closeFD(c)
-				continue
-			}
-			l.shake(c, l.opt.Security.Server(), true, 5*time.Second)
-			continue
-		}
-		a := core.Accept{Listener: ln.core, Remote: c.remote}
-		if ln.core.Kind == core.ListenTransparent {
-			dst, err := capture.OriginalDst(fd, ln.v6)
-			if err != nil {
-				l.opt.Log.Warn("no original destination", "code", "W3013", "from", c.remote, "err", err)
-				l.closeFD(c)
-				continue
-			}
-			a.OrigDst = dst
-		}
-		l.accepted(c, a)
-	}
-}
-
-func (l *Loop) accepted(c *conn, a core.Accept) {
-	c.accept = nil
-	a.Driver = c
-	cc := l.core.Accept(a)
-	if cc == nil {
-		l.closeFD(c)
-		return
-	}
-	c.core = cc
-	if !c.closed {
-		l.interest(c)
-	}
-}
-
-func (l *Loop) pauseAccept(ln *listener) {
-	if ln.paused {
-		return
-	}
-	ln.paused = true
-	unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, ln.fd, nil) //nolint:errcheck // it is registered
-	time.AfterFunc(100*time.Millisecond, func() {
-		l.post(func() {
-			if ln.paused && !l.draining {
-				ln.paused = false
-				l.add(ln.fd, unix.EPOLLIN|unix.EPOLLEXCLUSIVE) //nolint:errcheck // it was registered before
-			}
-		})
-	})
 }
 
 func (l *Loop) newConn(fd int, remote netip.AddrPort) *conn {
@@ -550,17 +452,6 @@ func (l *Loop) expireLingering() {
 	}
 }
 
-// stopAccepting closes the loop's listeners.
-func (l *Loop) stopAccepting() {
-	for _, ln := range l.listeners {
-		if ln.fd >= 0 {
-			unix.Close(ln.fd) //nolint:errcheck // nothing can be done
-			ln.fd = -1
-		}
-	}
-	l.listeners = nil
-}
-
 // shutdown ends everything that is left.
 func (l *Loop) shutdown() {
 	l.ended = true
@@ -580,78 +471,4 @@ func (l *Loop) shutdown() {
 		}
 	}
 	l.free()
-}
-
-var _ core.Host = (*Loop)(nil)
-
-// Subscribe implements core.Host.
-func (l *Loop) Subscribe(n model.Name) { l.opt.Mesh.Subscribe(n) }
-
-// SubscribeIP implements core.Host.
-func (l *Loop) SubscribeIP(a netip.Addr) { l.opt.Mesh.SubscribeIP(a) }
-
-// AddrAbsent implements core.Host.
-func (l *Loop) AddrAbsent(a netip.Addr) bool { return l.opt.Mesh.AddrAbsent(a) }
-
-// ServiceOfIP implements core.Host.
-func (l *Loop) ServiceOfIP(a netip.Addr) (model.Name, bool) { return l.opt.Mesh.ServiceOfIP(a) }
-
-// Write implements core.Host.
-func (l *Loop) Write(cc *core.Conn, p []byte) int {
-	c, _ := cc.Driver.(*conn)
-	if c == nil || c.fd < 0 {
-		return 0
-	}
-	return c.write(p)
-}
-
-// CloseWrite implements core.Host.
-func (l *Loop) CloseWrite(cc *core.Conn) {
-	c, _ := cc.Driver.(*conn)
-	if c == nil || c.fd < 0 {
-		return
-	}
-	if c.tls != nil {
-		c.tls.CloseWrite() //nolint:errcheck // the transport never fails
-	}
-	c.finishing = true
-	if len(c.pending) == 0 {
-		unix.Shutdown(c.fd, unix.SHUT_WR) //nolint:errcheck // a broken socket shows in epoll
-	}
-}
-
-// Close implements core.Host.
-func (l *Loop) Close(cc *core.Conn, abort bool) {
-	c, _ := cc.Driver.(*conn)
-	if c == nil || c.fd < 0 {
-		return
-	}
-	c.closed = true
-	if abort {
-		unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) //nolint:errcheck // then it is an ordinary close
-		l.closeFD(c)
-		return
-	}
-	if c.tls != nil && !c.shaking && !c.dialing {
-		c.tls.CloseWrite() //nolint:errcheck // the transport never fails
-	}
-	if len(c.pending) > 0 {
-		c.closing = true
-		l.lingering[c] = time.Now().Add(lingerFor)
-		l.interest(c)
-		return
-	}
-	l.closeFD(c)
-}
-
-// SetReading implements core.Host.
-func (l *Loop) SetReading(cc *core.Conn, on bool) {
-	c, _ := cc.Driver.(*conn)
-	if c == nil {
-		return
-	}
-	c.off = !on
-	if c.fd >= 0 && !c.dialing && !c.closed {
-		l.interest(c)
-	}
 }

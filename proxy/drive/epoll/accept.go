@@ -1,0 +1,122 @@
+//go:build linux
+
+package epoll
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/weft-mesh/weft/proxy/capture"
+	"github.com/weft-mesh/weft/proxy/core"
+	"github.com/weft-mesh/weft/proxy/drive"
+	"golang.org/x/sys/unix"
+)
+
+// listen takes part in accepting from a listener. Its descriptor is duplicated: the loop closes
+// its own.
+func (l *Loop) listen(ln drive.Listener) error {
+	rc, err := ln.TCP.SyscallConn()
+	if err != nil {
+		return err
+	}
+	fd := -1
+	var derr error
+	err = rc.Control(func(orig uintptr) { fd, derr = unix.FcntlInt(orig, unix.F_DUPFD_CLOEXEC, 0) })
+	if err = errors.Join(err, derr); err != nil {
+		return fmt.Errorf("duplicating a listener: %w", err)
+	}
+	a, _ := ln.TCP.Addr().(*net.TCPAddr)
+	x := &listener{fd: fd, core: ln.Core, v6: a != nil && a.IP.To4() == nil}
+	l.listeners = append(l.listeners, x)
+	// EPOLLEXCLUSIVE: one idle loop wakes for a connection, not all.
+	return l.add(fd, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
+}
+
+// accept takes what has arrived, bounded, so that a flood of connections does not starve those
+// that are there.
+func (l *Loop) accept(ln *listener) {
+	for range 16 {
+		fd, sa, err := unix.Accept4(ln.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		switch err {
+		case nil:
+		case unix.EAGAIN:
+			return
+		case unix.EINTR, unix.ECONNABORTED:
+			continue
+		default: // EMFILE and the like: leave the rest in the backlog and try again soon
+			l.opt.Core.Shard.Refused("W3012")
+			if now := time.Now(); now.Sub(l.told) >= tellEvery {
+				l.told = now
+				l.opt.Log.Warn("cannot accept", "code", "W3012", "err", err)
+			}
+			l.pauseAccept(ln)
+			return
+		}
+		tune(fd)
+		c := l.newConn(fd, addrOf(sa))
+		c.accept = ln.core
+		if ln.core.Kind == core.ListenLink {
+			if l.shaking >= maxShakes {
+				l.opt.Core.Shard.Refused("W3011")
+				l.closeFD(c)
+				continue
+			}
+			l.shake(c, l.opt.Security.Server(), true, 5*time.Second)
+			continue
+		}
+		a := core.Accept{Listener: ln.core, Remote: c.remote}
+		if ln.core.Kind == core.ListenTransparent {
+			dst, err := capture.OriginalDst(fd, ln.v6)
+			if err != nil {
+				l.opt.Log.Warn("no original destination", "code", "W3013", "from", c.remote, "err", err)
+				l.closeFD(c)
+				continue
+			}
+			a.OrigDst = dst
+		}
+		l.accepted(c, a)
+	}
+}
+
+func (l *Loop) accepted(c *conn, a core.Accept) {
+	c.accept = nil
+	a.Driver = c
+	cc := l.core.Accept(a)
+	if cc == nil {
+		l.closeFD(c)
+		return
+	}
+	c.core = cc
+	if !c.closed {
+		l.interest(c)
+	}
+}
+
+func (l *Loop) pauseAccept(ln *listener) {
+	if ln.paused {
+		return
+	}
+	ln.paused = true
+	unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, ln.fd, nil) //nolint:errcheck // it is registered
+	time.AfterFunc(100*time.Millisecond, func() {
+		l.post(func() {
+			if ln.paused && !l.draining {
+				ln.paused = false
+				l.add(ln.fd, unix.EPOLLIN|unix.EPOLLEXCLUSIVE) //nolint:errcheck // it was registered before
+			}
+		})
+	})
+}
+
+// stopAccepting closes the loop's listeners.
+func (l *Loop) stopAccepting() {
+	for _, ln := range l.listeners {
+		if ln.fd >= 0 {
+			unix.Close(ln.fd) //nolint:errcheck // nothing can be done
+			ln.fd = -1
+		}
+	}
+	l.listeners = nil
+}
