@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,9 +25,10 @@ import (
 // bench is one run under test.
 type bench struct {
 	Options
-	t        *testing.T
-	out, log bytes.Buffer
-	signals  chan os.Signal
+	t       *testing.T
+	out     bytes.Buffer
+	log     lockedBuffer
+	signals chan os.Signal
 }
 
 func self(t *testing.T) string {
@@ -344,6 +346,24 @@ type nobody struct{}
 
 func (nobody) Services(context.Context, string) ([]model.Service, error) {
 	return nil, syscall.ECONNREFUSED
+}
+
+// lockedBuffer may be read while it is written to.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func TestAKilledProxyComesBackOnTheSameAddressesWithTheIdentity(t *testing.T) {
