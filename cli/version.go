@@ -8,10 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weft-mesh/weft/cli/render"
+	"github.com/weft-mesh/weft/version"
 )
-
-// Release is the version of a released binary, set by the linker; empty in other builds.
-var Release string
 
 // build describes this binary.
 type build struct {
@@ -24,7 +22,7 @@ type build struct {
 
 // buildInfo reads what the compiler noted.
 func buildInfo() build {
-	b := build{Version: Release, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	b := build{Version: version.Release, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			switch s.Key {

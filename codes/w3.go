@@ -108,8 +108,5 @@ func init() {
 		Entry{"W3311", "The peer asked for an application that is not served here",
 			"A link brought a request for an address that no workload of this proxy declared. Nothing else on this host can be reached over a link.",
 			"The caller's view may be old; it is renewed by itself within a second."},
-		Entry{"W3312", "The proxy is shutting down",
-			"The request came after the proxy began to drain.",
-			"Send it again; another endpoint takes it."},
 	)
 }

@@ -92,9 +92,10 @@ func (s *h2Server) afterBatch() {
 	}
 }
 
-// endInPeace ends the connection so that the peer can read all of it: FIN first, then a wait for the
-// peer's, as long as it is not silent. What the peer still sends, window updates for the last response at the least, would
-// meet a closed socket otherwise, and be answered with a reset that takes what is under way along.
+// endInPeace ends the connection so that the peer can read all of it: FIN first, then a wait for
+// the peer's, as long as it is not silent. What the peer still sends, window updates for the last
+// response at the least, would meet a closed socket otherwise, and be answered with a reset that
+// takes what is under way along.
 func (s *h2Server) endInPeace() {
 	s.c.h, s.c.h2 = &lingering{s.c}, nil
 	s.c.setReading(true)

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/weft-mesh/weft/identity"
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/proxy/core"
 )
@@ -53,7 +54,7 @@ func Identify(s Security, cs *tls.ConnectionState) (peer string, until time.Time
 	if !ok || len(cs.PeerCertificates) == 0 {
 		return "", until, ErrNoIdentity
 	}
-	return peer, cs.PeerCertificates[0].NotAfter, nil
+	return peer, identity.PeerNotAfter(cs), nil
 }
 
 // Listener is a listening socket and what it takes.
