@@ -93,10 +93,10 @@ func parseOptions(args []string, w io.Writer) (options, error) {
 	return o, err
 }
 
-// defaultCache is bench/.cache in the repository, and the user's cache directory elsewhere.
+// defaultCache is .tools in the repository, and the user's cache directory elsewhere.
 func defaultCache() string {
 	if _, err := os.Stat("bench/doc.go"); err == nil {
-		return filepath.Join("bench", ".cache")
+		return ".tools"
 	}
 	if dir, err := os.UserCacheDir(); err == nil {
 		return filepath.Join(dir, "weft-bench")

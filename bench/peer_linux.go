@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	envoybin "github.com/weft-mesh/weft/test/envoy"
 )
 
 // peer is something that can carry the load of a case.
@@ -171,8 +173,8 @@ func findEnvoy(ctx context.Context, o options) (peer, error) {
 	path := o.envoy
 	if path == "" {
 		var err error
-		if path, err = fetchEnvoy(ctx, o.cache); err != nil {
-			return nil, err
+		if path, err = envoybin.Fetch(ctx, o.cache); err != nil {
+			return nil, &problem{what: "envoy is left out", why: err.Error(), next: []string{"or give a binary: -envoy PATH"}, err: err}
 		}
 	}
 	// It begins with the path of the program, which is nobody else's business.
