@@ -111,6 +111,7 @@ type Core struct {
 	nconns        int
 	dirty         []*Conn // have output or something to do at the end of the batch
 	bufs          buffers
+	parsers       parsers
 	sets          map[*decide.EndpointSet]*setEntry
 	setNames      map[setName]*setEntry
 	pools         map[poolKey]*pool

@@ -12,7 +12,7 @@ import (
 type h1Client struct {
 	c *Conn
 	p *pool
-	r h1.Parser
+	r *h1.Parser // lent while a response is being read
 	x *exchange
 
 	in      []byte // unparsed bytes of a head
@@ -22,12 +22,12 @@ type h1Client struct {
 	keep    bool   // the connection may serve another exchange
 	used    bool   // it served one before
 	heard   bool   // bytes of the current response arrived
+	isHEAD  bool   // the current request
+	upgrade bool   // the current request asked for one
 }
 
 func newH1Client(cn *Conn, p *pool) *h1Client {
-	s := &h1Client{c: cn, p: p}
-	s.r.ResetResponse(h1.Limits{})
-	return s
+	return &h1Client{c: cn, p: p}
 }
 
 func (s *h1Client) connected() {
@@ -117,6 +117,30 @@ func (s *h1Client) pauseIfBehind() {
 
 // run parses p and returns how much it took.
 func (s *h1Client) run(p []byte) (taken int) {
+	if s.r == nil {
+		s.r = s.c.core.parsers.response()
+		method := methodGet
+		if s.isHEAD {
+			method = methodHead
+		}
+		s.r.ExpectResponseTo(method, s.upgrade)
+	}
+	taken = s.feed(p)
+	if s.x == nil || s.raw {
+		s.giveBack()
+	}
+	return taken
+}
+
+// giveBack returns the parser.
+func (s *h1Client) giveBack() {
+	if s.r != nil {
+		s.c.core.parsers.putResponse(s.r)
+		s.r = nil
+	}
+}
+
+func (s *h1Client) feed(p []byte) (taken int) {
 	for s.x != nil && !s.c.closed {
 		n, ev, err := s.r.Feed(p[taken:])
 		taken += n
@@ -197,10 +221,12 @@ func (s *h1Client) eof() {
 		return
 	}
 	s.keep = false
-	ev, err := s.r.EOF()
-	if err == nil && ev == h1.End {
-		s.end()
-		return
+	if s.r != nil {
+		if ev, err := s.r.EOF(); err == nil && ev == h1.End {
+			s.end()
+			s.giveBack()
+			return
+		}
 	}
 	s.broken(failBroken)
 }
@@ -232,6 +258,7 @@ func (s *h1Client) closed(err error) {
 		s.c.core.bufs.put(s.in)
 		s.in = nil
 	}
+	s.giveBack()
 	p := s.p
 	if p == nil {
 		if x := s.x; x != nil {
@@ -272,7 +299,7 @@ func (s *h1Client) request(x *exchange, r *message.Request, end bool) {
 		}
 	}
 	s.chunked = !end && !x.upgrade && r.ContentLength < 0
-	s.r.ExpectResponseTo(r.Method, x.upgrade)
+	s.isHEAD, s.upgrade = string(r.Method) == "HEAD", x.upgrade
 	s.c.room()
 	s.c.out = h1.AppendRequest(s.c.out, r, h1.RequestOptions{Chunked: s.chunked})
 	s.c.touch()

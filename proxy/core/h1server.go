@@ -14,7 +14,7 @@ import (
 type h1Server struct {
 	c *Conn
 	d dest
-	p h1.Parser
+	p *h1.Parser // lent while a request is being read
 	x *exchange
 
 	in       []byte // bytes not parsed yet; from the loop's buffers
@@ -33,21 +33,16 @@ type h1Server struct {
 	token    []byte // Upgrade token of the current request
 }
 
-const (
-	// maxPipelined bounds the unparsed bytes behind a request that is under way.
-	maxPipelined = 64 << 10
-	// shrinkAfter is the silence after which a connection gives its parser's scratch back.
-	shrinkAfter = 10 * time.Second
-)
+// maxPipelined bounds the unparsed bytes behind a request that is under way.
+const maxPipelined = 64 << 10
 
 // serveH1 makes cn speak HTTP/1; early (may be nil) was read already.
 func serveH1(cn *Conn, d dest, early []byte) {
 	s := &h1Server{c: cn, d: d}
-	s.p.ResetRequest(h1.Limits{})
 	cn.h = s
 	cn.setReading(true)
 	cn.watch.fire = s.watch
-	cn.core.wheel.arm(&cn.watch, cn.core.now+min(cn.core.limits.IdleTimeout, shrinkAfter))
+	cn.core.wheel.arm(&cn.watch, cn.core.now+cn.core.limits.IdleTimeout)
 	if len(early) > 0 {
 		s.received(early)
 	}
@@ -69,9 +64,6 @@ func (s *h1Server) watch() {
 	}
 	switch {
 	case c.now < next:
-		if s.x == nil && !s.inHead {
-			s.p.Shrink()
-		}
 		c.wheel.arm(&s.c.watch, next)
 	case s.inHead && s.x == nil:
 		c.shard.Refused("W3010")
@@ -153,10 +145,31 @@ func (s *h1Server) limitInput() {
 
 // run parses p as far as it may and returns how much it took.
 func (s *h1Server) run(p []byte) (taken int) {
+	if s.p == nil {
+		s.p = s.c.core.parsers.request()
+	}
 	s.parsing = true
 	taken = s.feed(p)
 	s.parsing = false
+	s.giveBack()
 	return taken
+}
+
+// giveBack returns the parser as soon as the request that it read is over, or will never be.
+func (s *h1Server) giveBack() {
+	switch {
+	case s.p == nil || s.parsing:
+		return
+	case s.c.closed || s.handedOver():
+	case s.x != nil && !s.reqDone:
+		return
+	default:
+		if s.p.Next(); !s.p.Reusable() {
+			return // a part of a head
+		}
+	}
+	s.c.core.parsers.putRequest(s.p)
+	s.p = nil
 }
 
 func (s *h1Server) feed(p []byte) (taken int) {
@@ -351,6 +364,7 @@ func (s *h1Server) closed(error) {
 		x.downGone()
 	}
 	s.dropInput()
+	s.giveBack()
 }
 
 func (s *h1Server) drain() {
@@ -492,7 +506,9 @@ func (s *h1Server) endDown(*exchange) {
 		s.finishConn()
 		return
 	}
-	s.p.Next()
+	if s.p != nil {
+		s.p.Next()
+	}
 	s.reqDone = false
 	s.c.active = s.c.core.now
 	if s.c.eof && !s.parsing && len(s.in) == 0 {

@@ -50,6 +50,7 @@ func (x *exchange) startInbound(r *message.Request) {
 
 var (
 	methodGet  = []byte("GET")
+	methodHead = []byte("HEAD")
 	nameClient = []byte(fieldClient)
 )
 

@@ -142,15 +142,6 @@ func (x *Parser) reset(l Limits, response bool) {
 	}
 }
 
-// Shrink gives scratch memory back (it can reach some 15 KiB after a large head). It is for
-// connections that go idle, and does nothing within a message.
-func (x *Parser) Shrink() {
-	if x.state == inHead && x.scanned == 0 {
-		x.fields, x.trailers, x.nominated, x.path = nil, nil, nil, nil
-		x.Request, x.Response, x.Trailers, x.Data = message.Request{}, message.Response{}, nil, nil
-	}
-}
-
 // ExpectResponseTo tells a response parser what the next final response answers, for its framing
 // depends on that: the request's method, and whether it asked for an upgrade. It holds for all 1xx
 // responses before that response, and is forgotten with it. Without a call the method is an ordinary one.
@@ -162,6 +153,12 @@ func (x *Parser) ExpectResponseTo(method []byte, upgrade bool) {
 
 // Idle reports whether x is between messages with no byte of the next one seen.
 func (x *Parser) Idle() bool { return x.state == inDone || x.state == inHead && x.scanned == 0 }
+
+// Reusable reports whether x is between messages, after Next, and remembers nothing of its connection:
+// it may read for another one of the same kind and limits without a Reset.
+func (x *Parser) Reusable() bool {
+	return x.state == inHead && x.scanned == 0 && !x.skippedCRLF && x.interims == 0 && !x.head && !x.conn && !x.upgr
+}
 
 // Remaining returns how many bytes of a body of declared length, or of the present chunk, have not
 // been seen yet; else 0.

@@ -155,12 +155,30 @@ func TestResetForgetsEverything(t *testing.T) {
 	if e, _ := refusal(t, x, get("")); e != nil {
 		t.Error(e)
 	}
-	x.Shrink()
-	if x.fields != nil || x.Request.Fields != nil {
-		t.Error("scratch was kept")
+}
+
+func TestAParserIsReusableOnlyWhenItRemembersNothing(t *testing.T) {
+	for _, tc := range []struct {
+		name, wire string
+		want       bool
+	}{
+		{"nothing", "", true},
+		{"a whole request", get(""), true},
+		{"an empty line", "\r\n", false},
+		{"half a head", "GET / HT", false},
+		{"half a body", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nx", false},
+	} {
+		x := NewRequestParser(Limits{})
+		transcript(t, x, []byte(tc.wire))
+		x.Next()
+		if got := x.Reusable(); got != tc.want {
+			t.Errorf("after %s: %v", tc.name, got)
+		}
 	}
-	if e, _ := refusal(t, x, get("a: b\r\n")); e != nil {
-		t.Error(e)
+	x := NewResponseParser(Limits{})
+	x.ExpectResponseTo([]byte("HEAD"), false)
+	if x.Reusable() {
+		t.Error("a parser that expects the response to HEAD may not answer for another request")
 	}
 }
 
