@@ -125,6 +125,9 @@ type Core struct {
 	query   decide.Query
 	fields  fieldScratch
 
+	// windowGrowth is what HTTP/2 windows of this loop may still grow by.
+	windowGrowth int
+
 	freeX    []*exchange
 	spent    []*exchange // ended in this batch
 	serving  []*pool     // have idle connections for waiters
@@ -166,6 +169,10 @@ type setEntry struct {
 	set  balance.Set
 }
 
+// maxWindowGrowth bounds, beyond the base windows, what bulk transfers of a loop may have under way
+// in all.
+const maxWindowGrowth = 32 << 20
+
 // New makes a Core that knows no service yet.
 func New(cfg Config) *Core {
 	c := &Core{
@@ -178,6 +185,7 @@ func New(cfg Config) *Core {
 		waiting:       map[model.Name][]waiter{},
 		inboundSeries: map[inboundKey]*telemetry.Series{},
 		opaque:        map[model.Name]map[uint16]bool{},
+		windowGrowth:  maxWindowGrowth,
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)

@@ -37,7 +37,7 @@ func (s *h2Client) connected() {
 	p := s.p
 	p.dialing--
 	s.c.room()
-	s.h = h2.NewConn(h2.Config{Role: h2.Client, Link: p.link(), Huffman: !p.link()}, s, &s.c.out)
+	s.h = h2.NewConn(h2.Config{Role: h2.Client, Link: p.link(), Huffman: !p.link(), Growth: &c.windowGrowth}, s, &s.c.out)
 	s.c.h2 = s.h
 	s.h.SetNow(c.wallclock())
 	s.h.Start()

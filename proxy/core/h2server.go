@@ -23,7 +23,7 @@ type h2Server struct {
 func serveH2(cn *Conn, link bool, d dest) {
 	s := &h2Server{c: cn, d: d, link: link}
 	cn.room()
-	cfg := h2.Config{Role: h2.Server, EnableConnect: link, Link: link, MaxConcurrentStreams: 250, Huffman: !link}
+	cfg := h2.Config{Role: h2.Server, EnableConnect: link, Link: link, MaxConcurrentStreams: 250, Huffman: !link, Growth: &cn.core.windowGrowth}
 	if link {
 		cfg.MaxConcurrentStreams = linkStreams
 	}

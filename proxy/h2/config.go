@@ -19,9 +19,20 @@ type Config struct {
 	MaxConcurrentStreams uint32
 
 	// StreamWindow and ConnWindow are the receive windows that we announce, in bytes. A body
-	// that its receiver does not consume occupies at most StreamWindow. Defaults 256 KiB and
-	// 1 MiB. ConnWindow is at least 65,535, since HTTP/2 knows no way to make it smaller.
+	// that its receiver does not consume occupies at most StreamWindow, or what its window has
+	// grown to. Defaults 64 KiB and 4 MiB. ConnWindow is at least 65,535, since HTTP/2 knows no way
+	// to make it smaller.
 	StreamWindow, ConnWindow int32
+
+	// MaxStreamWindow is what the window of a stream may grow to, by doubling, while its data come
+	// fast and are consumed at once; a consumer that falls behind loses the growth again. Each
+	// update costs both sides a wake-up, so bulk transfers want few (measured: a window of 1 MiB
+	// takes 10 % of the processor time of 256 KiB away). Default 1 MiB.
+	MaxStreamWindow int32
+
+	// Growth is how many bytes the windows of all connections that share it may still grow by,
+	// beyond StreamWindow each. It is changed by their methods. Without it no window grows.
+	Growth *int
 
 	// MaxHeaderBytes bounds a header section as decoded: octets of names and values and 32 a
 	// field, counting what is dropped too. Default 64 KiB.
@@ -86,8 +97,9 @@ const (
 // withDefaults returns the configuration with defaults filled in and values brought into range.
 func (c Config) withDefaults() Config {
 	c.MaxConcurrentStreams = or(c.MaxConcurrentStreams, pick[uint32](c.Link, 1000, 250))
-	c.StreamWindow = or(max(c.StreamWindow, 0), 256<<10)
-	c.ConnWindow = max(or(c.ConnWindow, 1<<20), defaultWindow)
+	c.StreamWindow = or(max(c.StreamWindow, 0), 64<<10)
+	c.MaxStreamWindow = max(or(c.MaxStreamWindow, 1<<20), c.StreamWindow)
+	c.ConnWindow = max(or(c.ConnWindow, 4<<20), defaultWindow)
 	c.MaxHeaderBytes = or(max(c.MaxHeaderBytes, 0), 64<<10)
 	c.MaxFrameSize = min(max(c.MaxFrameSize, minFrameSize), maxFrameSize)
 	c.MaxOutput = or(max(c.MaxOutput, 0), 256<<10)

@@ -163,7 +163,7 @@ func mustOpen(t testing.TB, e *side, r *message.Request, end bool) *Stream {
 func TestExchangesComeOutTheSameHoweverTheBytesAreCut(t *testing.T) {
 	for _, piece := range []int{1, 2, 3, 7, 9, 10, 64, 1000, 1 << 20} {
 		t.Run(fmt.Sprint(piece), func(t *testing.T) {
-			cl, sv := pair(t, Config{Huffman: true}, Config{Huffman: true, EnableConnect: true})
+			cl, sv := pair(t, Config{Huffman: true, StreamWindow: 1 << 20}, Config{Huffman: true, EnableConnect: true, StreamWindow: 1 << 20})
 			sv.onReq = func(s *Stream, r *message.Request, end bool) {
 				switch string(r.Path) {
 				case "/get":

@@ -20,12 +20,14 @@ type Stream struct {
 	prev, next *Stream
 	opened     time.Time
 
-	sendAdj    int64 // window for sending, less the peer's initial window
-	recvAdj    int64 // window of the peer for sending, less our initial window
-	recvCredit int   // consumed and not yet given back
-	unconsumed int   // delivered and not yet consumed
-	declared   int64 // content-length of the incoming message, or -1
-	received   int64 // octets of its body so far
+	sendAdj    int64     // window for sending, less the peer's initial window
+	recvAdj    int64     // window of the peer for sending, less our initial window
+	recvCredit int       // consumed and not yet given back
+	window     int       // what the peer may send without our consent: the size of the receive window
+	creditAt   time.Time // of the last window update
+	unconsumed int       // delivered and not yet consumed
+	declared   int64     // content-length of the incoming message, or -1
+	received   int64     // octets of its body so far
 
 	queue    []byte // body that waits for a window or for room, from queueAt on
 	queueAt  int
@@ -80,6 +82,7 @@ func (c *Conn) newStream(id uint32) *Stream {
 		s = &Stream{}
 	}
 	s.c, s.ID, s.opened, s.declared = c, id, c.now, -1
+	s.window, s.creditAt = int(c.cfg.StreamWindow), c.now
 	if c.streams.n == 0 {
 		c.maxAdj = 0
 	}
@@ -93,6 +96,7 @@ func (c *Conn) drop(s *Stream) {
 		return
 	}
 	s.closed = true
+	s.shrink(s.window)
 	c.streams.remove(s.ID)
 	if s.list != nil {
 		s.list.remove(s)
@@ -249,21 +253,6 @@ func (s *Stream) Consumed(n int) {
 	}
 	s.unconsumed -= n
 	s.giveBack(n)
-}
-
-// giveBack returns window to the peer, half a window at a time.
-func (s *Stream) giveBack(n int) {
-	if s.closed || s.remoteEnd {
-		return
-	}
-	s.recvCredit += n
-	c := s.c
-	if s.recvCredit < int(c.cfg.StreamWindow+1)/2 || s.recvCredit == 0 || c.err != nil {
-		return
-	}
-	*c.out = appendWindowUpdate(*c.out, s.ID, uint32(s.recvCredit))
-	s.recvAdj += int64(s.recvCredit)
-	s.recvCredit = 0
 }
 
 // lengthFits reports whether the body so far, or all of it, agrees with what was declared.

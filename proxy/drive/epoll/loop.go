@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	readSize  = 64 << 10
+	readSize  = 128 << 10
 	batch     = 256              // events per wake-up
 	lingerFor = 5 * time.Second  // how long a closed connection may take to send what it has
 	maxShakes = 2048             // handshakes of accepted links at a time
