@@ -152,6 +152,17 @@ var attacks = []attack{
 	{name: "padded empty DATA flood", rounds: 1000, want: EnhanceYourCalm,
 		before: func(a *attacker) []byte { return a.open(0) },
 		round:  func(a *attacker, _ int) []byte { return a.frame(frameData, flagPadded, 1, []byte{3, 0, 0, 0}) }},
+	{name: "small DATA on a stream that was reset", rounds: 3000, want: EnhanceYourCalm,
+		before: func(a *attacker) []byte { return append(a.open(0), appendRST(nil, 1, Cancel)...) },
+		round:  func(a *attacker, _ int) []byte { return a.frame(frameData, 0, 1, []byte("x")) }},
+	{name: "ends on a stream that was reset", rounds: 3000, want: EnhanceYourCalm,
+		before: func(a *attacker) []byte { return append(a.open(0), appendRST(nil, 1, Cancel)...) },
+		round:  func(a *attacker, _ int) []byte { return a.frame(frameData, flagEndStream, 1, nil) }},
+	{name: "trailers on a stream that we reset", rounds: 3000, want: EnhanceYourCalm,
+		before: func(a *attacker) []byte { return append(a.open(0), appendWindowUpdate(nil, 1, 0)...) },
+		round: func(a *attacker, _ int) []byte {
+			return a.frame(frameHeaders, flagEndHeaders|flagEndStream, 1, a.blockOf("x", "y"))
+		}},
 	{name: "empty HEADERS flood (CVE-2019-9516)", rounds: 1000, want: EnhanceYourCalm, round: func(a *attacker, _ int) []byte {
 		a.id += 2
 		return a.frame(frameHeaders, flagEndHeaders|flagEndStream, a.id-2, nil)
@@ -284,6 +295,30 @@ func TestAWholeSetOfStreamsMayBeCancelledAtOnce(t *testing.T) {
 	}
 	if v.active != 0 {
 		t.Errorf("%d requests go on", v.active)
+	}
+}
+
+// A client that gives up takes its streams away, but what an honest server sends for their bodies is
+// under way: windows for each, and perhaps a response.
+func TestAServerIsNotBlamedForWhatItsClientCancelled(t *testing.T) {
+	cl := newSide(t, Config{Role: Client})
+	cl.c.SetNow(time.Unix(1e9, 0))
+	cl.c.Start()
+	a := newAttacker()
+	if err := cl.c.Feed(a.frame(frameSettings, 0, 0, nil)); err != nil {
+		t.Fatal(err)
+	}
+	var in []byte
+	for range 250 {
+		s := mustOpen(t, cl, post("/", -1), false)
+		s.Send([]byte("x"), false)
+		in = append(in, appendWindowUpdate(appendWindowUpdate(nil, 0, 1), s.ID, 1)...)
+		in = append(in, a.frame(frameHeaders, flagEndHeaders, s.ID, a.blockOf(":status", "200"))...)
+		in = append(in, a.frame(frameData, flagEndStream, s.ID, []byte("x"))...)
+		s.Reset(Cancel)
+	}
+	if err := cl.c.Feed(in); err != nil {
+		t.Errorf("the server is cut off: %v", err)
 	}
 }
 

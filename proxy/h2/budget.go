@@ -4,13 +4,14 @@ import "time"
 
 // budget is a leaky bucket of cost. The zero value is empty.
 type budget struct {
-	spent int
+	spent int       // negative: paid ahead
+	ahead int       // how much may be
 	last  time.Time // when leak last took something
 }
 
 // leak takes what time has paid for.
 func (b *budget) leak(now time.Time, perSecond int) {
-	if b.last.IsZero() || b.spent == 0 {
+	if b.last.IsZero() || b.spent <= 0 {
 		b.last = now
 		return
 	}
@@ -31,8 +32,9 @@ func (b *budget) charge(cost, size int) bool {
 	return b.spent <= size
 }
 
-// pay takes what useful traffic has paid for.
-func (b *budget) pay(n int) { b.spent = max(b.spent-n, 0) }
+// pay takes what useful traffic has paid for, or will have: the WINDOW_UPDATEs that answer DATA come
+// later, perhaps when the streams that they are for are gone.
+func (b *budget) pay(n int) { b.spent = max(b.spent-n, -b.ahead) }
 
 // chargeControl charges the peer for a frame that carries nothing. It reports false, the
 // connection having failed, if the budget is exhausted.

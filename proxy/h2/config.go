@@ -78,7 +78,8 @@ type Limits struct {
 	// ControlBurst, ControlPerStream and ControlPerSecond are for frames that carry nothing:
 	// PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, short CONTINUATION, unknown types,
 	// frames on closed streams (CVE-2019-9512 to 9518). A DATA frame that we send, not one cut
-	// small by a tiny window, pays for four of them. Defaults: 200, 8 more for each open stream, 100; on a link 2000, 16, 5000.
+	// small by a tiny window, pays for four of them, also ahead: as many as there may be streams.
+	// Defaults: 200, 8 more for each open stream, 100; on a link 2000, 16, 5000.
 	ControlBurst, ControlPerStream, ControlPerSecond int
 }
 

@@ -141,6 +141,8 @@ func (c *Conn) Reset(cfg Config, h Handler, out *[]byte) {
 	}
 	clear(c.streams.slots)
 	c.resetIDs.reset(min(max(128, cfg.MaxConcurrentStreams), 4096)) // all of them may be reset at once
+	// As many as there may be streams, DATA on each.
+	c.control.ahead = dataPays * int(min(cfg.MaxConcurrentStreams, 1<<20))
 	c.enc.Init(cfg.Huffman, cfg.tableSize())
 	c.dec.Init(tagger, cfg.tableSize())
 	if cfg.Role == Client {

@@ -174,7 +174,7 @@ func (c *Conn) onData(fh frameHeader, payload []byte) bool {
 	s := c.streams.get(fh.id)
 	switch {
 	case s == nil:
-		return c.dataOnClosed(fh.id)
+		return c.dataOnClosed(fh.id, size)
 	case s.remoteEnd:
 		return c.streamError(s, StreamClosed, "DATA after the end of its stream")
 	case !s.head:
@@ -196,13 +196,14 @@ func (c *Conn) onData(fh frameHeader, payload []byte) bool {
 	return c.err == nil
 }
 
-// dataOnClosed deals with DATA on a stream that is not open.
-func (c *Conn) dataOnClosed(id uint32) bool {
+// dataOnClosed deals with a DATA frame of size octets on a stream that is not open.
+func (c *Conn) dataOnClosed(id uint32, size int) bool {
 	if c.idle(id) {
 		return c.fail(ProtocolError, "DATA on a stream that was never opened")
 	}
 	if id > c.goAwayLast || c.resetIDs.has(id) {
-		return true // was under way when we reset the stream
+		// Was under way when we reset the stream. Nobody can send small ones without end, though.
+		return size >= worthPaying || c.chargeControl(1, "DATA on a stream that has ended")
 	}
 	if c.cfg.Role == Client { // as in blockOnClosed
 		return c.chargeControl(1, "DATA on a stream that has ended")

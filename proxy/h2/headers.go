@@ -104,8 +104,8 @@ func (c *Conn) blockOnClosed(id uint32) bool {
 	switch {
 	case c.idle(id):
 		return c.fail(ProtocolError, fmt.Sprintf("HEADERS on stream %d, which the peer may not open", id))
-	case id > c.goAwayLast || c.resetIDs.has(id):
-		return true // was under way when we reset the stream
+	case id > c.goAwayLast || c.resetIDs.has(id): // was under way when we reset the stream
+		return c.chargeControl(1, "HEADERS on a stream that has ended")
 	case c.cfg.Role == Client:
 		// A response to a stream that we cancelled, longer ago than is remembered: many may be
 		// cancelled at once, and the other streams of the connection must not suffer.

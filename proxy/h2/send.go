@@ -121,6 +121,9 @@ func (c *Conn) park(s *Stream) {
 // worthPaying is the size from which a DATA frame pays for control frames in any case.
 const worthPaying = 1024
 
+// dataPays is how many control frames a DATA frame of ours pays for.
+const dataPays = 4
+
 // writeData appends DATA frames with as much of p as the windows and the output permit, and
 // returns how much that was. If it is all of p, end ends the stream.
 func (c *Conn) writeData(s *Stream, p []byte, end bool) (n int) {
@@ -150,7 +153,7 @@ func (c *Conn) writeData(s *Stream, p []byte, end bool) (n int) {
 		if n == len(p) || size >= worthPaying {
 			// Such a frame may bring WINDOW_UPDATEs and a PING that are worth it. Fragments that
 			// only a tiny window makes do not count: the peer could dribble (CVE-2019-9511).
-			c.control.pay(4)
+			c.control.pay(dataPays)
 		}
 	}
 	*c.out = out

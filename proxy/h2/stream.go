@@ -240,6 +240,9 @@ func (s *Stream) Reset(code ErrCode) {
 	if c.err == nil {
 		*c.out = appendRST(*c.out, s.ID, code)
 		c.resetIDs.add(s.ID)
+		if c.cfg.Role == Client { // a response may be under way, and is not to be held against the server
+			c.control.pay(dataPays)
+		}
 	}
 	c.drop(s)
 }
