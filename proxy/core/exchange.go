@@ -72,6 +72,9 @@ type exchange struct {
 	failed     bool
 	grpcFailed bool // grpc-status was not 0
 	sent, got  uint64
+	weighAgain uint64 // when sent and got together are so many, see weigh
+	weighedAt  time.Duration
+	burdens    *h2Client // the link on which it counts as bulk
 	series     *telemetry.Series
 	deadline   timer
 	mirrors    []*exchange
@@ -105,7 +108,7 @@ func (c *Core) newExchange(down downSide) *exchange {
 		x.deadline.fire = x.expire
 	}
 	x.down = down
-	x.start = c.now
+	x.start, x.weighedAt, x.weighAgain = c.now, c.now, bulkBytes
 	return x
 }
 
@@ -208,7 +211,9 @@ func (x *exchange) reqData(p []byte, end bool) {
 	if x.finished || x.reqDone {
 		return
 	}
-	x.sent += uint64(len(p))
+	if x.sent += uint64(len(p)); x.sent+x.got >= x.weighAgain {
+		x.weigh()
+	}
 	x.reqDone = end
 	x.mirrorData(p, end)
 	if x.up == nil {
@@ -318,7 +323,9 @@ func (x *exchange) respData(p []byte, end bool) {
 	if x.finished || x.respDone {
 		return
 	}
-	x.got += uint64(len(p))
+	if x.got += uint64(len(p)); x.sent+x.got >= x.weighAgain {
+		x.weigh()
+	}
 	x.owedUp += len(p)
 	if x.down.sendDown(x, p, end) <= highWater && !x.finished && x.owedUp > 0 {
 		x.downWritable()
@@ -381,6 +388,7 @@ func (x *exchange) finish() {
 	c := x.core
 	c.wheel.disarm(&x.deadline)
 	c.leaveQueues(x)
+	x.unburden()
 	took := c.now - x.start
 	if x.series != nil {
 		x.series.End(x.status, x.failed, x.grpcFailed, took, x.sent, x.got)
@@ -419,6 +427,7 @@ func (x *exchange) downGone() {
 
 // dropUp lets go of the upstream before its end.
 func (x *exchange) dropUp(code h2.ErrCode) {
+	x.unburden()
 	if up := x.up; up != nil {
 		x.up = nil
 		up.resetUp(x, code)
@@ -446,6 +455,7 @@ func (x *exchange) upGone(why gone, f failure) {
 	}
 	x.up = nil
 	x.us = nil
+	x.unburden()
 	if x.ep != nil {
 		if why == goneStale { // says nothing about the endpoint
 			x.ep.Cancel()

@@ -26,6 +26,7 @@ type h2Client struct {
 	pinged  time.Duration // when an unanswered ping was sent; 0: none
 	ending  bool          // no new streams
 	refused bool          // the peer did not take us for who we say we are
+	bulk    int           // large transfers on it
 }
 
 func (s *h2Client) usable() bool {

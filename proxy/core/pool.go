@@ -40,6 +40,8 @@ type pool struct {
 	waiters []*exchange
 	users   int // endpoints that refer to the pool
 	retired bool
+
+	relieveAt time.Duration // when another link may be dialed beside those that carry bulk
 }
 
 // poolOf returns the pool for an exchange to a mesh endpoint.
@@ -88,14 +90,12 @@ func (p *pool) take(x *exchange, r *message.Request) {
 		return
 	}
 	if p.key.h2 {
-		for _, cl := range p.shared {
-			if cl.usable() {
-				if x.heldEnd && len(x.held) == 0 { // the peer may refuse it, having begun to drain
-					x.park(r, false)
-				}
-				x.attach(cl, r)
-				return
+		if cl := p.choose(); cl != nil {
+			if x.heldEnd && len(x.held) == 0 { // the peer may refuse it, having begun to drain
+				x.park(r, false)
 			}
+			x.attach(cl, r)
+			return
 		}
 	} else if n := len(p.idle); n > 0 {
 		cl := p.idle[n-1]
