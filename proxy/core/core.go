@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/weft-mesh/weft/decide"
+	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/proxy/balance"
 	"github.com/weft-mesh/weft/proxy/telemetry"
@@ -120,10 +121,11 @@ type Core struct {
 	waiting       map[model.Name][]waiter        // parked for discovery
 	opaque        map[model.Name]map[uint16]bool // ports whose server was seen to speak first
 
-	canon   decide.Canonical
-	scratch decide.Scratch
-	query   decide.Query
-	fields  fieldScratch
+	canon      decide.Canonical
+	scratch    decide.Scratch
+	query      decide.Query
+	fields     fieldScratch
+	linkFields []message.Field // of the request that goes to a peer
 
 	// windowGrowth is what HTTP/2 windows of this loop may still grow by.
 	windowGrowth int

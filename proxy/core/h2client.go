@@ -199,10 +199,7 @@ func (s *h2Client) request(x *exchange, r *message.Request, end bool) {
 			req.Method, req.Authority = methodConnect, x.ep.AddrText
 			req.Scheme, req.Path = nil, nil
 		} else {
-			req.Fields = append(req.Fields, message.Field{Name: nameTo, Value: x.ep.AddrText})
-			if x.h2app {
-				req.Fields = append(req.Fields, message.Field{Name: nameProto, Value: valueH2})
-			}
+			req.Fields = s.c.core.forPeer(req.Fields, x)
 		}
 	}
 	if x.upgrade {
@@ -221,6 +218,18 @@ func (s *h2Client) request(x *exchange, r *message.Request, end bool) {
 	}
 	x.us = st
 	st.User = x
+}
+
+// forPeer gives the fields of a request with those that tell the peer's proxy where it goes. They
+// are copied: the codec's own slice often has no room, and would be grown for each request anew.
+// What it returns lives until the next call.
+func (c *Core) forPeer(fields []message.Field, x *exchange) []message.Field {
+	f := append(append(c.linkFields[:0], fields...), message.Field{Name: nameTo, Value: x.ep.AddrText})
+	if x.h2app {
+		f = append(f, message.Field{Name: nameProto, Value: valueH2})
+	}
+	c.linkFields = f
+	return f
 }
 
 var (

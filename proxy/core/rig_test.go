@@ -23,6 +23,7 @@ type rig struct {
 	mute           bool          // the application says nothing by itself
 	down           bool          // nobody can be connected to
 	slow           bool          // what is written waits for the next round
+	serve          func(p *pipe) // what the application does with what arrived; nil: answer
 	life           time.Duration // of certificates, from the link's start; 0: for ever
 	links          int           // links made
 }
@@ -130,6 +131,9 @@ func (p *pipe) step() bool {
 	switch {
 	case p.gone || p.client || p.paused:
 		return false
+	case len(p.in) > 0 && p.app && r.serve != nil:
+		r.serve(p)
+		return true
 	case len(p.in) > 0 && p.app:
 		p.in = p.in[:0]
 		if !r.mute {
