@@ -386,38 +386,3 @@ func TestCancelTakesBackAStart(t *testing.T) {
 		t.Errorf("in flight %d, estimate %v", e.Inflight, e.ewma)
 	}
 }
-
-func TestARequestAllocatesNothing(t *testing.T) {
-	for _, weighted := range []bool{false, true} {
-		var s Set
-		eps := endpoints(11)
-		if weighted {
-			eps[3].Weight = 7
-		}
-		s.Update(0, eps)
-		r := seeded()
-		now := time.Duration(0)
-		if n := testing.AllocsPerRun(1000, func() {
-			e := s.Pick(now, r.Uint64(), nil)
-			e.Start()
-			now += ms
-			e.Settle(now, ms, false)
-		}); n != 0 {
-			t.Errorf("weighted %v: %v allocations", weighted, n)
-		}
-	}
-}
-
-func BenchmarkRequest(b *testing.B) {
-	var s Set
-	s.Update(0, endpoints(11))
-	r := seeded()
-	now := time.Duration(0)
-	b.ReportAllocs()
-	for b.Loop() {
-		e := s.Pick(now, r.Uint64(), nil)
-		e.Start()
-		now += 10 * time.Microsecond
-		e.Settle(now, ms, false)
-	}
-}

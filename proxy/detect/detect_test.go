@@ -153,14 +153,6 @@ func TestVerdictsHaveNames(t *testing.T) {
 	}
 }
 
-func TestSniffingAllocatesNothing(t *testing.T) {
-	for _, p := range [][]byte{[]byte("GET / HTTP/1.1\r\n"), []byte("GET HTTP://cart/ HTTP/1.1"), []byte("BREW /pot HTTP/1.1\r\n")} {
-		if n := testing.AllocsPerRun(100, func() { Sniff(p) }); n != 0 {
-			t.Errorf("%q: %v allocations", p, n)
-		}
-	}
-}
-
 func FuzzSniff(f *testing.F) {
 	for _, o := range openings {
 		f.Add([]byte(o.bytes), []byte(" HTTP/1.1\r\n"))

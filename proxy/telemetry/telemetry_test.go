@@ -104,28 +104,3 @@ func TestKeysBeyondTheBoundAreCountedAsOther(t *testing.T) {
 		t.Error("a series that was there before the bound is lost")
 	}
 }
-
-func TestCountingAllocatesNothing(t *testing.T) {
-	sh := NewRegistry(1).Shard(0)
-	k := key("cart")
-	sh.Get(k)
-	sh.Refused("W3001")
-	if n := testing.AllocsPerRun(1000, func() {
-		s := sh.Get(k)
-		s.Start()
-		s.End(200, false, false, time.Millisecond, 1, 2)
-		sh.Refused("W3001")
-		sh.Conn(true)
-		sh.Conn(false)
-	}); n != 0 {
-		t.Errorf("%v allocations for a request", n)
-	}
-}
-
-func BenchmarkEnd(b *testing.B) {
-	s := NewRegistry(1).Shard(0).Get(key("cart"))
-	for b.Loop() {
-		s.Start()
-		s.End(200, false, false, 1234*time.Microsecond, 100, 2000)
-	}
-}

@@ -422,39 +422,3 @@ func TestRecordsThatCameWithTheLastFlightAreNotLost(t *testing.T) {
 		t.Errorf("%q came out, err %v", r.plain, r.err)
 	}
 }
-
-// sealAndOpen gives a function that seals 200 bytes at one end and opens them at the other.
-func sealAndOpen(t testing.TB) func() {
-	r, peer, rec := linked(t, settings(), true)
-	msg := text(200)
-	return func() {
-		if _, err := peer.Write(msg); err != nil {
-			t.Fatal(err)
-		}
-		r.c.feed.in = rec.out
-		n, err := r.c.tls.Read(r.scratch)
-		if n != len(msg) || err != nil {
-			t.Fatalf("%d bytes, %v", n, err)
-		}
-		if _, err := r.c.tls.Read(r.scratch); err != errNoBytes { //nolint:errorlint // the very value
-			t.Fatal(err)
-		}
-		rec.out = rec.out[:0]
-	}
-}
-
-func TestARecordCostsFewAllocations(t *testing.T) {
-	if n := testing.AllocsPerRun(1000, sealAndOpen(t)); n > 2 {
-		t.Errorf("sealing and opening a record of 200 bytes allocates %v times, want at most 2", n)
-	} else {
-		t.Logf("sealing and opening a record of 200 bytes allocates %v times", n)
-	}
-}
-
-func BenchmarkSealAndOpen200(b *testing.B) {
-	f := sealAndOpen(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		f()
-	}
-}

@@ -1,0 +1,33 @@
+package telemetry
+
+import (
+	"testing"
+	"time"
+)
+
+// steps are what a loop counts, one call each.
+func steps() map[string]func() {
+	sh := NewRegistry(1).Shard(0)
+	k := key("cart")
+	s := sh.Get(k)
+	return map[string]func(){
+		"request": func() {
+			s.Start()
+			s.End(200, false, false, 1234*time.Microsecond, 100, 2000)
+		},
+		"lookup":     func() { sh.Get(k) },
+		"refusal":    func() { sh.Refused("W3001") },
+		"connection": func() { sh.Conn(true); sh.Conn(false) },
+	}
+}
+
+func BenchmarkCount(b *testing.B) {
+	for name, once := range steps() {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				once()
+			}
+		})
+	}
+}
