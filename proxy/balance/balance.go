@@ -55,7 +55,8 @@ type Set struct {
 	all    []*Endpoint
 	usable []*Endpoint // those that are not draining; all if none is left
 	byKey  map[key]*Endpoint
-	weight uint64 // sum over usable if weights differ, else 0
+	weight uint64   // sum over usable if weights differ, else 0
+	ends   []uint64 // if weights differ: of usable, the sum of the weights up to each and its own
 }
 
 // Update replaces the endpoints and keeps what is known of those that stay. Of two with the same
@@ -110,9 +111,13 @@ func (s *Set) choose() {
 			e.share = float64(sum) / float64(len(s.usable)) / float64(weightOf(e))
 		}
 	}
-	s.weight = 0
-	if differ {
-		s.weight = sum
+	s.weight, s.ends = 0, s.ends[:0]
+	if !differ {
+		return
+	}
+	for _, e := range s.usable {
+		s.weight += uint64(weightOf(e))
+		s.ends = append(s.ends, s.weight)
 	}
 }
 
@@ -164,14 +169,15 @@ func scale(r uint32, n int) int { return int(uint64(r) * uint64(n) >> 32) }
 func (s *Set) draw(r uint32) int {
 	// 128 bits, since weights of 32 bits each sum up to more than 32.
 	x, _ := bits.Mul64(uint64(r)<<32, s.weight)
-	for i, e := range s.usable {
-		w := uint64(weightOf(e))
-		if x < w {
-			return i
+	i, last := 0, len(s.ends)-1
+	for i < last { // the first whose end lies beyond x
+		if m := (i + last) / 2; s.ends[m] > x {
+			last = m
+		} else {
+			i = m + 1
 		}
-		x -= w
 	}
-	return len(s.usable) - 1
+	return i
 }
 
 // cost is the expected wait behind the requests that are already there.

@@ -2,6 +2,7 @@ package balance
 
 import (
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -384,5 +385,31 @@ func TestCancelTakesBackAStart(t *testing.T) {
 	e.Cancel()
 	if e.Inflight != 0 || e.ewma != 0 {
 		t.Errorf("in flight %d, estimate %v", e.Inflight, e.ewma)
+	}
+}
+
+// TestDrawingAgreesWithAWalk: each endpoint owns as many of the random values as its weight is of
+// the sum, in order.
+func TestDrawingAgreesWithAWalk(t *testing.T) {
+	r := seeded()
+	for _, n := range []int{2, 3, 8, 100} {
+		eps := endpoints(n)
+		for i := range eps {
+			eps[i].Weight = uint32(1 + (i*7)%5)
+		}
+		eps[n-1].Weight = 50
+		var s Set
+		s.Update(0, eps)
+		for range 10_000 {
+			v := uint32(r.Uint64())
+			hi, _ := bits.Mul64(uint64(v)<<32, s.weight)
+			want := 0
+			for x := hi; x >= uint64(weightOf(s.usable[want])); want++ {
+				x -= uint64(weightOf(s.usable[want]))
+			}
+			if got := s.draw(v); got != want {
+				t.Fatalf("%d endpoints: %d drew %d, a walk gives %d", n, v, got, want)
+			}
+		}
 	}
 }
