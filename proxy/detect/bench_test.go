@@ -1,6 +1,10 @@
 package detect
 
-import "testing"
+import (
+	"maps"
+	"slices"
+	"testing"
+)
 
 // firstBytes are openings of connections as clients send them.
 func firstBytes(t testing.TB) map[string][]byte {
@@ -15,7 +19,9 @@ func firstBytes(t testing.TB) map[string][]byte {
 }
 
 func BenchmarkSniff(b *testing.B) {
-	for name, p := range firstBytes(b) {
+	openings := firstBytes(b)
+	for _, name := range slices.Sorted(maps.Keys(openings)) {
+		p := openings[name]
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -1,6 +1,8 @@
 package h1
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,6 +20,9 @@ const (
 	chunkedResponse = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n8;a=b\r\n, world\n\r\n0\r\nX-Sum: 1\r\n\r\n"
 )
 
+// chunked16K is a body in one large chunk, as servers send it.
+var chunked16K = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4000\r\n" + strings.Repeat("b", 16<<10) + "\r\n0\r\n\r\n"
+
 // drain reads one message of wire, which it may change, through x.
 func drain(tb testing.TB, x *Parser, wire []byte) {
 	for {
@@ -32,45 +37,6 @@ func drain(tb testing.TB, x *Parser, wire []byte) {
 	}
 }
 
-func TestMessagesAreReadAndWrittenWithoutAllocation(t *testing.T) {
-	x, y := NewRequestParser(Limits{}), NewResponseParser(Limits{})
-	for name, c := range map[string]struct {
-		x    *Parser
-		wire string
-	}{
-		"small request":    {x, curlRequest},
-		"browser request":  {x, browserRequest},
-		"absolute request": {x, "GET http://a?b HTTP/1.1\r\nhost: a\r\nconnection: x, y\r\nx: 1\r\n\r\n"},
-		"chunked request":  {x, chunked("5;a=b\r\nhello\r\n0\r\na: b\r\n\r\n")},
-		"upgrade":          {x, "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: h2c, websocket\r\n\r\n"},
-		"small response":   {y, smallResponse},
-		"chunked response": {y, chunkedResponse},
-	} {
-		wire, buf := []byte(c.wire), make([]byte, 0, 4096)
-		got := testing.AllocsPerRun(100, func() {
-			buf = append(buf[:0], wire...)
-			drain(t, c.x, buf)
-		})
-		if got != 0 {
-			t.Errorf("%s: %v allocations to read", name, got)
-		}
-	}
-	r := request("POST", "a", "/", "a", "b", "c", "d")
-	r.ContentLength, r.TETrailers, r.Protocol = 0, true, []byte("websocket")
-	s := &message.Response{Status: 200, ContentLength: 12345, Fields: fields("a", "b")}
-	buf := make([]byte, 0, 4096)
-	if got := testing.AllocsPerRun(100, func() {
-		buf = AppendRequest(buf[:0], r, RequestOptions{Close: true})
-		buf = AppendResponse(buf, s, ResponseOptions{})
-		buf = AppendLastChunk(AppendChunk(buf, []byte("hello")), s.Fields)
-		if CheckRequest(r) != nil || CheckResponse(s) != nil {
-			t.Fatal("refused")
-		}
-	}); got != 0 {
-		t.Errorf("%v allocations to write", got)
-	}
-}
-
 func BenchmarkParse(b *testing.B) {
 	for _, c := range []struct {
 		name     string
@@ -81,13 +47,14 @@ func BenchmarkParse(b *testing.B) {
 		{"browser-request", browserRequest, false},
 		{"small-response", smallResponse, true},
 		{"chunked-response", chunkedResponse, true},
+		{"chunked-16k", chunked16K, true},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			x := NewRequestParser(Limits{})
 			if c.response {
 				x = NewResponseParser(Limits{})
 			}
-			wire, buf := []byte(c.wire), make([]byte, 0, 4096)
+			wire, buf := []byte(c.wire), make([]byte, 0, 32<<10)
 			b.SetBytes(int64(len(wire)))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -123,25 +90,42 @@ func BenchmarkDribble(b *testing.B) {
 	}
 }
 
-func BenchmarkAppend(b *testing.B) {
+// writes are what a proxy appends to its output, each to an empty buffer.
+func writes() map[string]func(dst []byte) []byte {
 	r := request("GET", "cart.shop:8080", "/api/items?id=42", "user-agent", "curl/8.5.0", "accept", "*/*")
+	upgrade := request("POST", "a", "/", "a", "b", "c", "d")
+	upgrade.ContentLength, upgrade.TETrailers, upgrade.Protocol = 0, true, []byte("websocket")
 	s := &message.Response{Status: 200, ContentLength: 13, Fields: fields("server", "nginx", "content-type", "text/plain")}
-	buf := make([]byte, 0, 4096)
-	b.Run("request", func(b *testing.B) {
-		for b.Loop() {
-			buf = AppendRequest(buf[:0], r, RequestOptions{})
-		}
-	})
-	b.Run("response", func(b *testing.B) {
-		for b.Loop() {
-			buf = AppendResponse(buf[:0], s, ResponseOptions{})
-		}
-	})
-	b.Run("check", func(b *testing.B) {
-		for b.Loop() {
-			if CheckRequest(r) != nil {
-				b.Fatal()
+	body, trailers := []byte(strings.Repeat("b", 16<<10)), fields("x-sum", "1")
+	return map[string]func(dst []byte) []byte{
+		"request":  func(dst []byte) []byte { return AppendRequest(dst, r, RequestOptions{}) },
+		"upgrade":  func(dst []byte) []byte { return AppendRequest(dst, upgrade, RequestOptions{Close: true}) },
+		"response": func(dst []byte) []byte { return AppendResponse(dst, s, ResponseOptions{}) },
+		"chunk":    func(dst []byte) []byte { return AppendChunk(dst, body) },
+		"end":      func(dst []byte) []byte { return AppendLastChunk(dst, trailers) },
+	}
+}
+
+func BenchmarkAppend(b *testing.B) {
+	writes := writes()
+	for _, name := range slices.Sorted(maps.Keys(writes)) {
+		write := writes[name]
+		b.Run(name, func(b *testing.B) {
+			buf := make([]byte, 0, 32<<10)
+			b.ReportAllocs()
+			for b.Loop() {
+				buf = write(buf[:0])
 			}
+		})
+	}
+}
+
+func BenchmarkCheck(b *testing.B) {
+	r := request("GET", "cart.shop:8080", "/api/items?id=42", "user-agent", "curl/8.5.0", "accept", "*/*")
+	b.ReportAllocs()
+	for b.Loop() {
+		if CheckRequest(r) != nil {
+			b.Fatal("refused")
 		}
-	})
+	}
 }

@@ -1,6 +1,8 @@
 package telemetry
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 )
@@ -22,7 +24,9 @@ func steps() map[string]func() {
 }
 
 func BenchmarkCount(b *testing.B) {
-	for name, once := range steps() {
+	steps := steps()
+	for _, name := range slices.Sorted(maps.Keys(steps)) {
+		once := steps[name]
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

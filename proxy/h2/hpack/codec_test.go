@@ -168,35 +168,6 @@ func TestSizeChangesAreAnnounced(t *testing.T) {
 	}
 }
 
-func TestNoAllocationOnceWarm(t *testing.T) {
-	var e Encoder
-	var d Decoder
-	e.Init(true, 4096)
-	d.Init(noTags, 4096)
-	blocks := script(3, 50)
-	var raw []byte
-	var fields []Field
-	i := 0
-	round := func() {
-		raw = e.Begin(raw[:0])
-		for _, f := range blocks[i%len(blocks)] {
-			raw = e.Append(raw, f.Name, f.Value, f.Sensitive)
-		}
-		var err error
-		fields, _, err = d.Decode(fields[:0], raw, 1<<20)
-		if err != nil {
-			t.Fatal(err)
-		}
-		i++
-	}
-	for range 500 {
-		round()
-	}
-	if n := testing.AllocsPerRun(500, round); n != 0 {
-		t.Errorf("%v allocations a block", n)
-	}
-}
-
 func TestHuffmanAgreesWithAnother(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
@@ -277,22 +248,4 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
-}
-
-func BenchmarkRequestHead(b *testing.B) {
-	var e Encoder
-	var d Decoder
-	e.Init(false, 4096)
-	d.Init(noTags, 4096)
-	blocks := script(3, 1)[0][:5]
-	var raw []byte
-	var fields []Field
-	b.ReportAllocs()
-	for b.Loop() {
-		raw = e.Begin(raw[:0])
-		for _, f := range blocks {
-			raw = e.Append(raw, f.Name, f.Value, f.Sensitive)
-		}
-		fields, _, _ = d.Decode(fields[:0], raw, 1<<20)
-	}
 }
