@@ -10,10 +10,11 @@ BIN := bin
 TOOLS := $(CURDIR)/.tools
 GOLANGCI := $(TOOLS)/golangci-lint-v2.15.0
 H2SPEC := $(TOOLS)/h2spec
+BENCHSTAT := $(TOOLS)/benchstat
 # Tests find the tools there.
 export PATH := $(TOOLS):$(PATH)
 
-.PHONY: help build demo test race lint bench bench-quick generate clean deps
+.PHONY: help build demo test race lint bench bench-quick bench-micro bench-record generate clean deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +53,21 @@ bench: deps build ## measure weft beside HAProxy, Envoy and direct (root, some m
 
 bench-quick: deps build ## the central case in at most 60 s; the last line is JSON
 	@go run ./bench -quick -weft $(BIN)
+
+# The baseline is renewed on a quiet machine: cp dist/micro.txt bench/history/micro.txt
+MICRO := ./proxy/h1 ./proxy/h2/... ./proxy/core ./proxy/detect ./proxy/balance ./proxy/telemetry ./proxy/drive/epoll ./decide
+
+bench-micro: $(BENCHSTAT) ## each step of the data path alone, beside the committed baseline
+	@mkdir -p dist
+	go test -run '^$$' -bench . -benchmem -count 6 -benchtime 50ms $(MICRO) > dist/micro.txt || { cat dist/micro.txt; exit 1; }
+	$(BENCHSTAT) bench/history/micro.txt dist/micro.txt
+
+bench-record: ## keep the last `make bench` as a release's result and draw the plot (VERSION=v1.2.0)
+	go run ./bench/history -add dist/bench.jsonl $(if $(VERSION),-version $(VERSION))
+
+$(BENCHSTAT): # whether two runs of a micro-benchmark differ, or only seem to
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) go install golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 generate: ## make generated files again (protobuf, schemas, code pages)
 	go generate ./...
