@@ -55,6 +55,9 @@ func update(add, name, results, svg string, stdout io.Writer) error {
 			return err
 		}
 		_, _ = fmt.Fprintf(stdout, "recorded %d cases and %d goals of %s in %s\n", len(r.Cases), len(r.Goals), r.Version, file)
+		if busy := r.othersBusy(); busy > noisy {
+			_, _ = fmt.Fprintf(stdout, "note: others used up to %.0f %% of the machine meanwhile; a release's result is measured on a quiet one\n", busy*100)
+		}
 	}
 	all, err := load(results)
 	if err != nil {

@@ -59,6 +59,21 @@ func (r *Release) ratio(id, peer, figure string) (v float64, ok bool) {
 // notRelated are figures that say how good a measurement is, not what a peer needs.
 var notRelated = map[string]bool{"failed": true, "cpu_spread": true, "other_busy": true}
 
+// noisy is the share of the machine from which on what others used meanwhile is worth a word.
+const noisy = 0.10
+
+// othersBusy is the largest share of the machine, 0 to 1, that processes other than the bench's used
+// in any case.
+func (r *Release) othersBusy() float64 {
+	most := 0.0
+	for i := range r.Cases {
+		for _, f := range r.Cases[i].Peers {
+			most = max(most, f["other_busy"])
+		}
+	}
+	return most
+}
+
 // relate fills in the ratios of a case, of all figures that both sides have.
 func (c *Case) relate() {
 	c.Ratios = map[string]Figures{}

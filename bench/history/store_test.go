@@ -86,6 +86,24 @@ func TestAVersionThatIsNoFileNameIsRefused(t *testing.T) {
 	}
 }
 
+func TestARunOnABusyMachineIsRecordedWithAWarning(t *testing.T) {
+	dir := t.TempDir()
+	for busy, want := range map[string]bool{"0.02": false, "0.84": true} {
+		lines := `{"type":"run","time":"2026-12-01T10:20:30Z"}` + "\n" + `{"type":"summary","case":"a","peer":"weft","rounds":1,"cpu_us":1,"other_busy":` + busy + "}\n"
+		file := filepath.Join(dir, "run.jsonl")
+		if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		if code := run([]string{"-results", dir, "-svg", filepath.Join(dir, "p.svg"), "-add", file, "-version", "v1"}, &out, &errs); code != 0 {
+			t.Fatal(&errs)
+		}
+		if got := strings.Contains(out.String(), "84 %"); got != want {
+			t.Errorf("others used %s: said so %v", busy, got)
+		}
+	}
+}
+
 func TestAddingARunWritesItsFileAndThePlot(t *testing.T) {
 	dir := t.TempDir()
 	results, svg := filepath.Join(dir, "results"), filepath.Join(dir, "plot.svg")
