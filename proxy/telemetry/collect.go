@@ -68,12 +68,10 @@ func (k Key) report() report.Key {
 }
 
 // counts reads the totals of a series. The loop may be writing: each number is right by itself
-// and never goes back. What has ended is read before what was opened, so that active is not less
-// than nothing.
+// and never goes back.
 func (s *Series) counts() report.Counts {
 	var c report.Counts
-	c.Success, c.Failure = s.Successes.Load(), s.Failures.Load()
-	c.Opened = s.Opened.Load()
+	c.Opened, c.Success, c.Failure = s.progress()
 	c.Active = int64(c.Opened - min(c.Success+c.Failure, c.Opened))
 	for i := range s.Classes {
 		c.Status[i] = s.Classes[i].Load()
@@ -87,6 +85,22 @@ func (s *Series) counts() report.Counts {
 	}
 	c.LatencySumMicros = s.Latency.sum.Load()
 	return c
+}
+
+// progress reads what began and what ended as near to one moment as the loop permits. What began is
+// read first and, if it changed meanwhile, again: the other way round, all that a busy loop began
+// and ended while this goroutine had to wait for a processor would seem to be under way. What is
+// left at the last try makes the active ones too few, never too many.
+func (s *Series) progress() (opened, succeeded, failed uint64) {
+	const tries = 4
+	for range tries {
+		opened = s.Opened.Load()
+		succeeded, failed = s.Successes.Load(), s.Failures.Load()
+		if s.Opened.Load() == opened {
+			break
+		}
+	}
+	return opened, succeeded, failed
 }
 
 // since subtracts earlier totals. Active is taken from the later ones.
