@@ -40,6 +40,7 @@ const (
 // Run runs a proxy until a signal arrives on signals, then drains and returns. A second signal
 // ends it at once. ctx ends it without draining.
 func Run(ctx context.Context, cfg *config.Config, signals <-chan os.Signal, log *slog.Logger) (err error) {
+	limitHeap(os.DirFS("/"), os.Getenv("GOMEMLIMIT"), log)
 	p := &proxy{cfg: cfg, log: log, driverDone: make(chan struct{})}
 	defer p.closeAll()
 	defer func() {
