@@ -46,6 +46,12 @@ type Loop struct {
 	ctx    context.Context // of handshakes and look-ups
 	stop   context.CancelFunc
 
+	// Of wait: fields instead of variables, for what is passed to park goes to the heap.
+	events  []unix.EpollEvent
+	poll    func(uintptr) bool // pollOnce
+	ready   int                // events that it found
+	pollErr syscall.Errno
+
 	conns     []*conn // by descriptor
 	gen       uint32
 	listeners []*listener
@@ -77,8 +83,9 @@ type listener struct {
 func newLoop(opt *drive.Options, i int, start time.Time) (*Loop, error) {
 	l := &Loop{
 		opt: opt, start: start, read: make([]byte, readSize), plain: make([]byte, readSize+16<<10),
-		lingering: map[*conn]time.Time{}, epfd: -1, wakefd: -1,
+		lingering: map[*conn]time.Time{}, epfd: -1, wakefd: -1, events: make([]unix.EpollEvent, batch),
 	}
+	l.poll = l.pollOnce
 	var err error
 	if l.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
@@ -155,15 +162,14 @@ func (l *Loop) run(ctx context.Context) error {
 	wake := context.AfterFunc(ctx, func() { l.post(func() {}) })
 	defer wake()
 	defer l.shutdown()
-	events := make([]unix.EpollEvent, batch)
 	for ctx.Err() == nil {
-		n, err := l.wait(events)
+		n, err := l.wait()
 		if err != nil {
 			return err
 		}
 		l.core.SetNow(l.now())
-		for i := range events[:n] {
-			l.event(&events[i])
+		for i := range l.events[:n] {
+			l.event(&l.events[i])
 		}
 		l.core.Tick()
 		l.core.Flush()
@@ -178,24 +184,23 @@ func (l *Loop) run(ctx context.Context) error {
 // wait looks for events without telling the scheduler; only an idle loop parks, on the runtime's
 // network poller, where it holds neither a thread nor a processor. A blocking system call instead
 // cost a wake-up of the runtime's monitor and a futex call for each request at low load.
-func (l *Loop) wait(events []unix.EpollEvent) (n int, err error) {
-	var errno syscall.Errno
-	if n, errno = pollNow(l.epfd, events); n > 0 || errno != 0 && errno != unix.EINTR {
-		return n, waitError(errno)
-	}
+func (l *Loop) wait() (n int, err error) {
 	l.setAlarm()
-	err = l.park.Read(func(uintptr) bool {
-		n, errno = pollNow(l.epfd, events)
-		return n > 0 || errno != 0 && errno != unix.EINTR
-	})
+	err = l.park.Read(l.poll)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		l.alarm = 0
 		return 0, nil
 	}
 	if err == nil {
-		err = waitError(errno)
+		err = waitError(l.pollErr)
 	}
-	return max(n, 0), err
+	return l.ready, err
+}
+
+// pollOnce reports whether there is something to do: ready events, or an error.
+func (l *Loop) pollOnce(uintptr) bool {
+	l.ready, l.pollErr = pollNow(l.epfd, l.events)
+	return l.ready > 0 || l.pollErr != 0 && l.pollErr != unix.EINTR
 }
 
 func waitError(errno syscall.Errno) error {
