@@ -2,8 +2,8 @@ package h1
 
 import "github.com/weft-mesh/weft/message"
 
-// field takes in one field.
-func (x *Parser) field(name, value []byte, trailer bool) *Error {
+// field takes in one field. spaces says that there was no white space around the value but spaces.
+func (x *Parser) field(name, value []byte, spaces, trailer bool) *Error {
 	if trailer {
 		if !mayTrail(name) {
 			return x.bad(CodeTrailer, "field %s in a trailer section", quote(name))
@@ -23,9 +23,15 @@ func (x *Parser) field(name, value []byte, trailer bool) *Error {
 		s.host = value
 	case lengthK:
 		s.lengths++
+		if !spaces {
+			return x.bad(CodeContentLength, "tab beside content-length %s", quote(value))
+		}
 		return x.contentLength(value)
 	case codingK:
 		s.codings++
+		if !spaces {
+			return x.bad(CodeTransferEncoding, "tab beside transfer-encoding %s", quote(value))
+		}
 		return x.transferEncoding(value)
 	case connK:
 		return x.connection(value)

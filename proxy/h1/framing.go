@@ -47,7 +47,8 @@ func RequestFraming(r *message.Request, hasBody bool) Framing {
 func statusHasBody(status int) bool { return status >= 200 && status != 204 && status != 304 }
 
 // contentLength takes in a Content-Length: digits only, without leading zeros, below 2^63. RFC 9112
-// would let leading zeros pass; software that reads them as octal would not agree with us.
+// would let leading zeros pass; software that reads them as octal would not agree with us. Nor do all
+// servers take a tab for white space beside a framing field (nginx refuses it), so field refuses that.
 func (x *Parser) contentLength(v []byte) *Error {
 	if len(v) == 0 || len(v) > 1 && v[0] == '0' {
 		return x.bad(CodeContentLength, "content-length %s", quote(v))

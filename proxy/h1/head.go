@@ -201,7 +201,9 @@ func (x *Parser) fieldLines(p []byte, trailer bool) (int, *Error) {
 			return 0, x.badName(name, p[i])
 		}
 		i++
+		white := byte(' ')
 		for i < len(p) && (p[i] == ' ' || p[i] == '\t') {
+			white &= p[i]
 			i++
 		}
 		start = i
@@ -219,11 +221,12 @@ func (x *Parser) fieldLines(p []byte, trailer bool) (int, *Error) {
 		x.count++
 		for end > start && (p[end-1] == ' ' || p[end-1] == '\t') {
 			end--
+			white &= p[end]
 		}
 		if obs {
 			x.ObsText = true
 		}
-		if e := x.field(name, p[start:end:end], trailer); e != nil {
+		if e := x.field(name, p[start:end:end], white == ' ', trailer); e != nil {
 			return 0, e
 		}
 	}
