@@ -47,6 +47,7 @@ type exchange struct {
 	isHEAD   bool
 	connect  bool // CONNECT: a tunnel from its start
 	upgrade  bool // asked for an upgrade; a tunnel after 101
+	declined bool // asked for an upgrade and got an ordinary response
 	tunnel   bool // bytes both ways, ends are independent
 	h2app    bool // downstream spoke HTTP/2, so the application is spoken to in HTTP/2
 	grpc     bool
@@ -300,7 +301,7 @@ func (x *exchange) response(r *message.Response, end bool) {
 		x.tunnel = true
 		x.core.wheel.disarm(&x.deadline) // a route's timeout is for a response, not for a conversation
 	} else if x.upgrade { // declined: an ordinary response; the request has ended with its head
-		x.upgrade = false
+		x.upgrade, x.declined = false, true
 		x.reqDone = true
 	}
 	if x.grpc {

@@ -236,6 +236,7 @@ var (
 	nameTo     = []byte(fieldTo)
 	nameProto  = []byte(fieldProto)
 	valueH2    = []byte("h2")
+	valueYes   = []byte("1")
 	schemeHTTP = []byte("http")
 )
 
@@ -315,11 +316,14 @@ func (s *h2Client) OnResponse(st *h2.Stream, r *message.Response, end bool) {
 	if !s.p.link() {
 		r.Fields = stripOurs(r.Fields) // an application cannot speak for a proxy
 	}
-	if x.upgrade && r.Status == 200 { // extended CONNECT was accepted
-		up := *r
-		up.Status = 101
-		x.response(&up, false)
-		return
+	if x.upgrade && r.Status == 200 {
+		if message.Get(r.Fields, fieldDeclined) == nil { // extended CONNECT was accepted
+			up := *r
+			up.Status = 101
+			x.response(&up, false)
+			return
+		}
+		r.Fields = message.Delete(r.Fields, fieldDeclined)
 	}
 	if x.upgrade && r.Status >= 200 {
 		x.us.Send(nil, true) // declined: the request ends with its head

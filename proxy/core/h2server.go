@@ -262,11 +262,16 @@ func (s *h2Server) respond(x *exchange, r *message.Response, end bool) {
 		return
 	}
 	s.c.room()
-	if r.Status == 101 { // over HTTP/2 an upgrade is an extended CONNECT, answered 200 (RFC 8441 section 5)
+	switch {
+	case r.Status == 101: // over HTTP/2 an upgrade is an extended CONNECT, answered 200 (RFC 8441 section 5)
 		ok := *r
 		ok.Status = 200
 		x.ds.Respond(&ok, false)
-	} else {
+	case x.declined && r.Status == 200: // and this one is none (CVE-2024-23326)
+		no := *r
+		no.Fields = append(no.Fields, message.Field{Name: nameDeclined, Value: valueYes})
+		x.ds.Respond(&no, end)
+	default:
 		x.ds.Respond(r, end)
 	}
 	s.c.touch()

@@ -11,9 +11,12 @@ import (
 
 // Fields that proxies exchange on a link, beside the request's own.
 const (
-	fieldTo     = "weft-to"        // the application's address, as discovery told the caller
-	fieldProto  = "weft-proto"     // "h2": the caller spoke HTTP/2, so does the application
-	fieldClient = "weft-client-id" // towards the application: the caller's verified SPIFFE ID
+	fieldTo    = "weft-to"    // the application's address, as discovery told the caller
+	fieldProto = "weft-proto" // "h2": the caller spoke HTTP/2, so does the application
+	// fieldDeclined is on the response to an upgrade that the application answered 200 without
+	// switching: over HTTP/2 that status means the opposite (RFC 8441 section 5).
+	fieldDeclined = "weft-declined"
+	fieldClient   = "weft-client-id" // towards the application: the caller's verified SPIFFE ID
 )
 
 // startInbound carries a request of a peer's link to our application.
@@ -49,9 +52,10 @@ func (x *exchange) startInbound(r *message.Request) {
 }
 
 var (
-	methodGet  = []byte("GET")
-	methodHead = []byte("HEAD")
-	nameClient = []byte(fieldClient)
+	methodGet    = []byte("GET")
+	methodHead   = []byte("HEAD")
+	nameClient   = []byte(fieldClient)
+	nameDeclined = []byte(fieldDeclined)
 )
 
 // appPort finds the application port that a peer asks for. Only declared ones are served, or a
