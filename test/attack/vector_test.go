@@ -28,6 +28,7 @@ type vector struct {
 	body    string   // accepted: what the backend must have got as the body
 	trailer string   // accepted: the trailer lines that the backend must have got
 	also    []string // accepted: targets of further requests in send, which are to be answered too
+	behind  string   // accepted: bytes of send that belong to the next request's method
 	ends    bool     // accepted: the connection ends behind the response
 	cut     bool     // refused within its body: the backend may have seen a head, but never a whole request
 	alone   string   // why the peers are not asked
@@ -230,7 +231,7 @@ func (o *outcome) check(t *testing.T, v *vector, rec *recorder) {
 	}
 	if !v.ends {
 		want["/"+o.id+"/after"] = 1
-		if o.after != "200 GET /"+o.id+"/after" {
+		if o.after != "200 "+v.behind+"GET /"+o.id+"/after" {
 			fail("an honest request behind it is answered %q", o.after)
 		}
 	}
