@@ -72,10 +72,24 @@ func (s *h2Server) received(p []byte) {
 		s.c.core.shard.Refused("W3005")
 		s.c.core.warn("peer broke HTTP/2", "code", "W3005", "from", s.c.remote, "err", err)
 		s.h.Closed(err)
-		s.c.close()
+		s.hangUp()
 		return
 	}
 	s.afterBatch()
+}
+
+// hangUpGrace is how long a peer that broke the protocol has to read why.
+const hangUpGrace = 200 * time.Millisecond
+
+// hangUp ends the connection for the peer's fault. Closing at once would reset it, since there may be
+// input that nobody has read, and the reset would overtake the GOAWAY that says why. Nothing is
+// read any more meanwhile.
+func (s *h2Server) hangUp() {
+	s.c.h, s.c.h2 = &lingering{s.c}, nil
+	s.c.setReading(false)
+	s.c.closeWrite()
+	s.c.watch.fire = s.c.close
+	s.c.core.wheel.arm(&s.c.watch, s.c.core.now+hangUpGrace)
 }
 
 // goAwayGrace bounds the wait for a peer to have seen our GOAWAY.
