@@ -55,7 +55,7 @@ func TestB2_13_EarlyResponse(t *testing.T) {
 			return false
 		}
 		io.WriteString(a, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly") //nolint:errcheck // seen at the client
-		return true                                                           // and reads on: if a body comes, it is taken for a request
+		return true                                                            // and reads on: if a body comes, it is taken for a request
 	})
 	x := newPair(t, rec.addr(), "", "").warm()
 	for i, head := range []string{

@@ -56,7 +56,7 @@ func switcher(t *testing.T) *recorder {
 		switch {
 		case strings.HasPrefix(r.target, "/yes"):
 			io.WriteString(a, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n") //nolint:errcheck // seen at the client
-			io.Copy(a, a.br)                                                                                    //nolint:errcheck // an echo until the end
+			io.Copy(a, a.br)                                                                                      //nolint:errcheck // an echo until the end
 			a.done = true
 		case strings.HasPrefix(r.target, "/slowyes"):
 			time.Sleep(100 * time.Millisecond) // the application thinks; what arrives meanwhile is looked at
@@ -67,7 +67,7 @@ func switcher(t *testing.T) *recorder {
 			}
 			_ = a.SetReadDeadline(time.Time{})
 			fmt.Fprintf(a, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\nX-Early: %v\r\n\r\n", early) //nolint:errcheck // seen at the client
-			io.Copy(a, a.br)                                                                                                       //nolint:errcheck // an echo until the end
+			io.Copy(a, a.br)                                                                                                         //nolint:errcheck // an echo until the end
 			a.done = true
 		case strings.HasPrefix(r.target, "/200"): // CVE-2024-23326: taken for an upgrade
 			io.WriteString(a, "HTTP/1.1 200 OK\r\nConnection: upgrade\r\nUpgrade: chat\r\nContent-Length: 2\r\n\r\nno") //nolint:errcheck // seen at the client

@@ -27,6 +27,14 @@ func dial(t testing.TB, addr string) net.Conn {
 	return c
 }
 
+// dialFree is dial for a connection whose every wait is bounded by itself.
+func dialFree(t testing.TB, addr string) net.Conn {
+	t.Helper()
+	c := dial(t, addr)
+	_ = c.SetDeadline(time.Time{})
+	return c
+}
+
 // answer is a response as an HTTP/1 client gets it.
 type answer struct {
 	status int // 0: none came

@@ -198,16 +198,15 @@ func (b *recorder) busy(c net.Conn) {
 	defer b.mu.Unlock()
 	b.open[c] = true
 	b.active++
-	n := b.active
-	if n > b.limit { // some may be cancelled, and not yet have been seen to be
-		n = 0
+	if b.active > b.limit { // some may have been cancelled, and not yet been seen to be
 		for c, busy := range b.open {
-			if busy && established(c) {
-				n++
+			if busy && !established(c) {
+				b.open[c] = false
+				b.active--
 			}
 		}
 	}
-	b.most = max(b.most, n)
+	b.most = max(b.most, b.active)
 }
 
 func (b *recorder) idle(c net.Conn) {
