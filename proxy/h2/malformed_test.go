@@ -52,6 +52,7 @@ func TestMalformedRequestsNeverReachTheHandler(t *testing.T) {
 		{"host that differs", headPrefix + "host=b"},
 		{"host twice", headPrefix + "host=a|host=a"},
 		{"content-length that is no number", headPrefix + "content-length=+1"},
+		{"content-length with a leading zero", headPrefix + "content-length=00"},
 		{"empty content-length", headPrefix + "content-length="},
 		{"content-length twice", headPrefix + "content-length=0|content-length=0"},
 		{"content-length list", headPrefix + "content-length=1,1"},

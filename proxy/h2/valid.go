@@ -93,9 +93,10 @@ func lower(b byte) byte {
 	return b
 }
 
-// parseLength reads a content-length: digits only, below 2^63 (RFC 9110 section 8.6).
+// parseLength reads a content-length: digits only, below 10^18, and without leading zeros, which
+// software that reads them as octal would not take for the same number (RFC 9110 section 8.6).
 func parseLength(s []byte) (int64, bool) {
-	if len(s) == 0 || len(s) > 18 && !shortNumber(s) {
+	if len(s) == 0 || len(s) > 18 || len(s) > 1 && s[0] == '0' {
 		return 0, false
 	}
 	var n int64
@@ -106,14 +107,4 @@ func parseLength(s []byte) (int64, bool) {
 		n = n*10 + int64(b-'0')
 	}
 	return n, true
-}
-
-// shortNumber reports whether s, longer than 18 digits, is a small number after leading zeros.
-func shortNumber(s []byte) bool {
-	for i, b := range s {
-		if b != '0' {
-			return len(s)-i <= 18
-		}
-	}
-	return true
 }
