@@ -243,7 +243,7 @@ func (s *h2Server) OnData(st *h2.Stream, p []byte, end bool) {
 // OnTrailers implements h2.Handler.
 func (s *h2Server) OnTrailers(st *h2.Stream, f []message.Field) {
 	if x, _ := st.User.(*exchange); x != nil {
-		x.reqTrailers(f)
+		x.reqTrailers(stripOurs(f)) // neither an application nor a peer speaks for a proxy there
 	}
 }
 

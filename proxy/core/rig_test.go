@@ -26,6 +26,7 @@ type rig struct {
 	serve          func(p *pipe) // what the application does with what arrived; nil: answer
 	life           time.Duration // of certificates, from the link's start; 0: for ever
 	links          int           // links made
+	heard          []byte        // what applications were sent
 }
 
 // host is the driver of one core.
@@ -135,6 +136,7 @@ func (p *pipe) step() bool {
 		r.serve(p)
 		return true
 	case len(p.in) > 0 && p.app:
+		r.heard = append(r.heard, p.in...)
 		p.in = p.in[:0]
 		if !r.mute {
 			p.send(r.answer)
