@@ -479,7 +479,11 @@ func (x *exchange) upGone(why gone, f failure) {
 		x.ep = nil
 		x.failed = true
 		if x.respHead {
-			x.down.resetDown(x, x.resetCode)
+			code := x.resetCode
+			if code == h2.NoError { // a response that breaks off is not to be taken for one that ended
+				code = h2.InternalError
+			}
+			x.down.resetDown(x, code)
 			x.finish()
 			return
 		}
