@@ -21,6 +21,7 @@ import (
 // understanding of the grammar: what the recorder finds malformed is what two readers could take for
 // two different things.
 type received struct {
+	conn           int    // which connection of the backend, counted from 1
 	head           string // every byte up to and with the empty line
 	method, target string
 	framing        string // "none", "length" or "chunked"
@@ -61,6 +62,8 @@ type recorder struct {
 	mu     sync.Mutex // guards what follows
 	got    []*received
 	open   map[net.Conn]bool // true: a request is under way on it
+	over   map[int]bool      // connections that ended
+	conns  int
 	active int
 	most   int // requests at once, at most
 	closed bool
@@ -80,7 +83,7 @@ func newRecorder(t testing.TB, script func(*received, *appConn) bool) *recorder 
 	if err != nil {
 		panic(err) // the machine has no loopback
 	}
-	b := &recorder{ln: ln, script: script, open: map[net.Conn]bool{}, limit: 1 << 30}
+	b := &recorder{ln: ln, script: script, open: map[net.Conn]bool{}, over: map[int]bool{}, limit: 1 << 30}
 	b.wg.Go(b.accept)
 	if t != nil {
 		t.Cleanup(b.close)
@@ -112,18 +115,21 @@ func (b *recorder) accept() {
 			c.Close()
 		} else {
 			b.open[c] = false
-			b.wg.Go(func() { b.serve(c) })
+			b.conns++
+			n := b.conns
+			b.wg.Go(func() { b.serve(c, n) })
 		}
 		b.mu.Unlock()
 	}
 }
 
-func (b *recorder) serve(c net.Conn) {
+func (b *recorder) serve(c net.Conn, n int) {
 	a := &appConn{Conn: c, r: b, br: bufio.NewReaderSize(c, 4<<10)}
 	defer func() {
 		b.idle(c)
 		b.mu.Lock()
 		delete(b.open, c)
+		b.over[n] = true
 		b.mu.Unlock()
 		c.Close()
 	}()
@@ -131,7 +137,7 @@ func (b *recorder) serve(c net.Conn) {
 		if _, err := a.br.Peek(1); err != nil {
 			return
 		}
-		r := &received{}
+		r := &received{conn: n}
 		err := readHead(a.br, r)
 		b.mu.Lock()
 		b.got = append(b.got, r)
@@ -373,3 +379,22 @@ func readBody(br *bufio.Reader, framing, length string) (body, trailers string, 
 }
 
 func (b *recorder) port() int { return b.ln.Addr().(*net.TCPAddr).Port }
+
+// ended reports whether a connection is over.
+func (b *recorder) ended(conn int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.over[conn]
+}
+
+// on gives the targets of the requests that came on a connection, in their order.
+func (b *recorder) on(conn int) (out []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range b.got {
+		if r.conn == conn {
+			out = append(out, r.target)
+		}
+	}
+	return out
+}
