@@ -31,6 +31,7 @@ import (
 type Limits struct {
 	ConnectTimeout   time.Duration // 1 s: TCP and TLS handshake of an upstream connection
 	DiscoveryTimeout time.Duration // 2 s: first contact with a destination
+	QueueTimeout     time.Duration // 10 s: a request that waits for a connection that can take it
 	HeadTimeout      time.Duration // 10 s: from the first byte of a head to its last
 	IdleTimeout      time.Duration // 5 min: a downstream connection without a byte
 	AppIdle          time.Duration // 4 s: an unused connection to an application; below Node's 5 s
@@ -49,6 +50,7 @@ func (l Limits) withDefaults() Limits {
 	}
 	set(&l.ConnectTimeout, time.Second)
 	set(&l.DiscoveryTimeout, 2*time.Second)
+	set(&l.QueueTimeout, 10*time.Second)
 	set(&l.HeadTimeout, 10*time.Second)
 	set(&l.IdleTimeout, 5*time.Minute)
 	set(&l.AppIdle, 4*time.Second)

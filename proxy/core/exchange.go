@@ -78,6 +78,7 @@ type exchange struct {
 	burdens    *h2Client // the link on which it counts as bulk
 	series     *telemetry.Series
 	deadline   timer
+	queued     bool // deadline is for the wait in a pool
 	mirrors    []*exchange
 
 	// While there is no upstream the request waits here.
@@ -186,6 +187,10 @@ func (x *exchange) park(r *message.Request, end bool) {
 func (x *exchange) attach(up upSide, r *message.Request) {
 	if x.finished {
 		return
+	}
+	if x.queued {
+		x.queued = false
+		x.core.wheel.disarm(&x.deadline)
 	}
 	x.up = up
 	trailed := x.trailed
@@ -516,6 +521,13 @@ func (x *exchange) expire() {
 		return
 	}
 	x.failed = true
+	if x.queued {
+		x.core.leaveQueues(x)
+		f := failOverload
+		f.text = "no connection could take the request for " + x.core.limits.QueueTimeout.String()
+		x.fail(f)
+		return
+	}
 	if x.waitSvc != (model.Name{}) {
 		x.core.leaveQueues(x)
 		x.fail(failDiscovery)

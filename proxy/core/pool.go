@@ -113,6 +113,10 @@ func (p *pool) take(x *exchange, r *message.Request) {
 	}
 	x.park(r, false)
 	p.waiters = append(p.waiters, x)
+	if !x.deadline.armed() { // a route's timeout, if there is one, covers this wait too
+		x.queued = true
+		c.wheel.arm(&x.deadline, c.now+c.limits.QueueTimeout)
+	}
 	p.dialMore()
 }
 
