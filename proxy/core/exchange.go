@@ -499,8 +499,9 @@ func (x *exchange) upGone(why gone, f failure) {
 // tellGone tells the downstream of a lost upstream before there was a response.
 func (x *exchange) tellGone(why gone, f failure) {
 	switch {
-	case x.inbound && why == goneConnect && x.ds != nil && !x.connect:
-		// Nothing reached the application: the caller's proxy may safely try another endpoint.
+	case x.inbound && (why == goneConnect || why == goneUnprocessed) && x.ds != nil && !x.connect:
+		// Nothing reached the application, or it has said that it will not look at it (REFUSED_STREAM, or
+		// a GOAWAY that the request crossed): the caller's proxy may safely try again, elsewhere if it can.
 		x.core.shard.Refused(f.code)
 		x.status = f.status
 		x.down.resetDown(x, h2.RefusedStream)
