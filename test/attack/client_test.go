@@ -98,6 +98,20 @@ func (x *pair) honest(addr, path string) error {
 	return err
 }
 
+// ask sends bytes on a connection of its own and gives the answer.
+func ask(addr, send string) (answer, error) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return answer{}, err
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, send); err != nil {
+		return answer{}, err
+	}
+	method, _, _ := strings.Cut(send, " ")
+	return readAnswer(c, bufio.NewReader(c), method, patience)
+}
+
 func (x *pair) honestH1(path string) error { return x.honest(x.h1, path) }
 
 // raw sends bytes and gives all that comes back until the connection ends.

@@ -3,6 +3,7 @@
 package attack
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -10,8 +11,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/weft-mesh/weft/identity"
 )
 
 // h2received is one request as it reached an HTTP/2 backend.
@@ -99,6 +103,34 @@ func newServer(t testing.TB, serve func(net.Conn)) *server {
 		s.wg.Wait()
 	})
 	return s
+}
+
+// linkServer stands where a peer's proxy would, with a certificate that it is given later.
+type linkServer struct {
+	*server
+	ready chan struct{}
+	id    *identity.Store
+}
+
+func newLinkServer(t testing.TB, serve func(net.Conn)) *linkServer {
+	l := &linkServer{ready: make(chan struct{})}
+	l.server = newServer(t, func(c net.Conn) {
+		select {
+		case <-l.ready:
+			tc := tls.Server(c, l.id.ServerConfig())
+			if tc.Handshake() == nil {
+				serve(tc)
+			}
+		case <-time.After(patience):
+		}
+	})
+	return l
+}
+
+// serveAs gives it its identity.
+func (l *linkServer) serveAs(id *identity.Store) {
+	l.id = id
+	close(l.ready)
 }
 
 func (s *server) addr() string { return s.ln.Addr().String() }
