@@ -245,3 +245,30 @@ func TestB1_07_BadLink(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) { row.check(t, x.h1, fmt.Sprintf("/u%d/x", i), seen) })
 	}
 }
+
+// TestB1_07_NoAnswer: applications that never let a request begin, or never say a word.
+func TestB1_07_NoAnswer(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name  string
+		first string
+		do    func(a *h2app, id uint32, path string, n int)
+		want  int
+		limit time.Duration
+	}{
+		{"MAX_CONCURRENT_STREAMS of 0", settings(setting(setStreams, 0)), func(a *h2app, id uint32, _ string, _ int) { a.say(rst(id, codeRefused)) }, 503, headTime + slack},
+		{"no SETTINGS, but an answer", "", func(a *h2app, id uint32, _ string, _ int) { a.answer(id) }, 502, slack},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			seen := &sync.Map{}
+			app := newServer(t, func(c net.Conn) { (&h2app{c, seen}).serve(tc.first, tc.do) })
+			x := newPair(t, "", app.addr(), "")
+			began := time.Now()
+			a, err := ask(x.h2, "GET /x HTTP/1.1\r\nHost: app\r\n\r\n")
+			if took := time.Since(began); err != nil || a.status != tc.want || took > tc.limit {
+				t.Errorf("after %s: status %d %q, %v; want %d in %s", took, a.status, cut(a.body), err, tc.want, tc.limit)
+			}
+		})
+	}
+}
