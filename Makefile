@@ -11,6 +11,8 @@ TOOLS := $(CURDIR)/.tools
 GOLANGCI := $(TOOLS)/golangci-lint-v2.15.0
 H2SPEC := $(TOOLS)/h2spec
 BENCHSTAT := $(TOOLS)/benchstat
+GRPC_GO := $(TOOLS)/grpc-go-v1.85.0
+GRPC_JAVA := $(TOOLS)/grpc-java-1.79.0
 # Tests find the tools there.
 export PATH := $(TOOLS):$(PATH)
 
@@ -29,7 +31,7 @@ demo: build ## show a working mesh on this machine (Ctrl-C ends it)
 deps: ## install the Debian packages that tests use (root; otherwise say what is missing)
 	@scripts/deps
 
-test: deps build $(H2SPEC) ## run all tests, then all again with the race detector
+test: deps build $(H2SPEC) $(GRPC_GO) $(GRPC_JAVA) ## run all tests, then all again with the race detector
 	go vet ./...
 	go test -timeout 15m ./...
 	CGO_ENABLED=1 go test -race -timeout 20m ./...
@@ -46,6 +48,18 @@ $(GOLANGCI):
 $(H2SPEC): # somebody else's conformance suite for HTTP/2
 	@mkdir -p $(TOOLS)
 	GOBIN=$(TOOLS) go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
+
+$(GRPC_GO): # gRPC's own clients and servers for tests of interoperability: Go's
+	@rm -rf $@.part && mkdir -p $@.part
+	GOBIN=$@.part go install google.golang.org/grpc/interop/client@v1.85.0 google.golang.org/grpc/interop/server@v1.85.0 google.golang.org/grpc/interop/http2@v1.85.0
+	@mv $@.part $@
+
+$(GRPC_JAVA): test/interop/testdata/grpc-java/pom.xml # and Java's, if there is Maven
+	@rm -rf $@.part && mkdir -p $@.part
+	@if command -v mvn >/dev/null; then \
+		echo "fetching grpc-java with Maven"; \
+		mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$@.part && rm -rf $@ && mv $@.part $@ && touch $@; \
+	else rm -rf $@.part; echo "no Maven: tests with grpc-java are skipped"; fi
 
 bench: deps build ## measure weft beside HAProxy, Envoy and direct (root, some minutes)
 	@mkdir -p dist
