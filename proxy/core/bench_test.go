@@ -91,9 +91,8 @@ func startHTTP1(prepare func(*rig), request, answer string) func(t testing.TB) f
 		r.answer = []byte(answer)
 		end := r.answer[len(answer)-5:]
 		var tail [5]byte // of what the application was sent
-		r.serve = func(p *pipe) {
-			copy(tail[:], p.in[max(0, len(p.in)-len(tail)):])
-			p.in = p.in[:0]
+		r.app = func(p *pipe, in []byte) {
+			copy(tail[:], in[max(0, len(in)-len(tail)):])
 			if bytes.HasSuffix(tail[:], []byte("\r\n\r\n")) {
 				p.send(r.answer)
 			}
@@ -116,10 +115,7 @@ func startHTTP1(prepare func(*rig), request, answer string) func(t testing.TB) f
 func startTCP(n int) func(t testing.TB) func() {
 	return func(t testing.TB) func() {
 		r := newRig(t, &model.Service{Name: rigService, Ports: []model.Port{{Port: 80, Protocol: model.ProtocolTCP}}}, Limits{})
-		r.serve = func(p *pipe) {
-			p.send(p.in)
-			p.in = p.in[:0]
-		}
+		r.app = func(p *pipe, in []byte) { p.send(in) }
 		c := r.dial()
 		wire := bytes.Repeat([]byte("t"), n)
 		return func() {
@@ -144,7 +140,7 @@ func startHTTP2(fields []message.Field, up, down int) func(t testing.TB) func() 
 	return func(t testing.TB) func() {
 		r := newRig(t, nil, Limits{})
 		req := &message.Request{Method: []byte("GET"), Scheme: []byte("http"), Authority: []byte("cart"), Path: []byte("/items?a=b"), ContentLength: -1, Fields: fields}
-		app := &h2End{rig: r, body: bytes.Repeat([]byte("d"), down)}
+		app := &h2Loader{rig: r, body: bytes.Repeat([]byte("d"), down)}
 		app.response = &message.Response{Status: 200, ContentLength: int64(down), Fields: fieldsOf("content-type", "text/plain")}
 		if up > 0 {
 			req.Method, req.Path, req.TETrailers = []byte("POST"), []byte("/shop.Cart/Add"), true
@@ -153,8 +149,8 @@ func startHTTP2(fields []message.Field, up, down int) func(t testing.TB) func() 
 		}
 		app.conn = h2.NewConn(h2.Config{Role: h2.Server}, app, &app.out)
 		app.conn.Start()
-		r.serve = app.serve
-		caller := &h2End{rig: r}
+		r.app = app.serve
+		caller := &h2Loader{rig: r}
 		caller.conn = h2.NewConn(h2.Config{Role: h2.Client}, caller, &caller.out)
 		caller.conn.Start()
 		c := r.dial()
@@ -172,7 +168,8 @@ func startHTTP2(fields []message.Field, up, down int) func(t testing.TB) func() 
 				c.send(caller.out)
 				caller.out = caller.out[:0]
 				r.settle()
-				caller.feed(c)
+				caller.feed(c.in)
+				c.in = c.in[:0]
 			}
 			if n++; caller.ended != n || caller.received != n*down {
 				t.Fatalf("%d exchanges of %d ended, with %d bytes", caller.ended, n, caller.received)
@@ -181,8 +178,8 @@ func startHTTP2(fields []message.Field, up, down int) func(t testing.TB) func() 
 	}
 }
 
-// h2End is a caller or an application that speaks HTTP/2.
-type h2End struct {
+// h2Loader is a caller or an application of a benchmark that speaks HTTP/2.
+type h2Loader struct {
 	rig      *rig
 	conn     *h2.Conn
 	out      []byte
@@ -193,25 +190,24 @@ type h2End struct {
 	received int // bytes of bodies
 }
 
-// feed takes what has arrived at p.
-func (e *h2End) feed(p *pipe) {
+// feed takes what has arrived.
+func (e *h2Loader) feed(in []byte) {
 	e.conn.SetNow(time.Unix(0, int64(e.rig.now)))
-	if err := e.conn.Feed(p.in); err != nil {
+	if err := e.conn.Feed(in); err != nil {
 		e.rig.t.Fatal(err)
 	}
-	p.in = p.in[:0]
 }
 
 // serve is an application's turn.
-func (e *h2End) serve(p *pipe) {
-	e.feed(p)
+func (e *h2Loader) serve(p *pipe, in []byte) {
+	e.feed(in)
 	p.send(e.out)
 	e.out = e.out[:0]
 	e.conn.Flushed()
 }
 
 // end is the end of the peer's message.
-func (e *h2End) end(s *h2.Stream) {
+func (e *h2Loader) end(s *h2.Stream) {
 	e.ended++
 	if e.response != nil {
 		s.Respond(e.response, false)
@@ -224,21 +220,21 @@ func (e *h2End) end(s *h2.Stream) {
 }
 
 // OnRequest implements h2.Handler.
-func (e *h2End) OnRequest(s *h2.Stream, _ *message.Request, end bool) {
+func (e *h2Loader) OnRequest(s *h2.Stream, _ *message.Request, end bool) {
 	if end {
 		e.end(s)
 	}
 }
 
 // OnResponse implements h2.Handler.
-func (e *h2End) OnResponse(s *h2.Stream, r *message.Response, end bool) {
+func (e *h2Loader) OnResponse(s *h2.Stream, r *message.Response, end bool) {
 	if r.Status != 200 || end {
 		e.rig.t.Fatalf("status %d, end %v", r.Status, end)
 	}
 }
 
 // OnData implements h2.Handler.
-func (e *h2End) OnData(s *h2.Stream, p []byte, end bool) {
+func (e *h2Loader) OnData(s *h2.Stream, p []byte, end bool) {
 	e.received += len(p)
 	s.Consumed(len(p))
 	if end {
@@ -247,19 +243,19 @@ func (e *h2End) OnData(s *h2.Stream, p []byte, end bool) {
 }
 
 // OnTrailers implements h2.Handler.
-func (e *h2End) OnTrailers(s *h2.Stream, _ []message.Field) { e.end(s) }
+func (e *h2Loader) OnTrailers(s *h2.Stream, _ []message.Field) { e.end(s) }
 
 // OnReset implements h2.Handler.
-func (e *h2End) OnReset(_ *h2.Stream, code h2.ErrCode) { e.rig.t.Fatalf("reset: %v", code) }
+func (e *h2Loader) OnReset(_ *h2.Stream, code h2.ErrCode) { e.rig.t.Fatalf("reset: %v", code) }
 
 // OnWritable implements h2.Handler.
-func (e *h2End) OnWritable(*h2.Stream) {}
+func (e *h2Loader) OnWritable(*h2.Stream) {}
 
 // OnGoAway implements h2.Handler.
-func (e *h2End) OnGoAway(_ uint32, code h2.ErrCode) { e.rig.t.Fatalf("GOAWAY: %v", code) }
+func (e *h2Loader) OnGoAway(_ uint32, code h2.ErrCode) { e.rig.t.Fatalf("GOAWAY: %v", code) }
 
 // OnSettings implements h2.Handler.
-func (e *h2End) OnSettings() {}
+func (e *h2Loader) OnSettings() {}
 
 // fieldsOf makes fields of names and values.
 func fieldsOf(kv ...string) []message.Field {

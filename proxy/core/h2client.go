@@ -24,6 +24,7 @@ type h2Client struct {
 	blocked []*exchange
 	heard   time.Duration
 	pinged  time.Duration // when an unanswered ping was sent; 0: none
+	told    bool          // the peer's SETTINGS have come: how many streams it takes is known
 	ending  bool          // no new streams
 	refused bool          // the peer did not take us for who we say we are
 	bulk    int           // large transfers on it
@@ -32,6 +33,9 @@ type h2Client struct {
 func (s *h2Client) usable() bool {
 	return s.h != nil && !s.ending && !s.c.closed && s.h.CanOpen()
 }
+
+// untold reports whether the connection may soon take more streams than it does now.
+func (s *h2Client) untold() bool { return !s.told }
 
 func (s *h2Client) connected() {
 	c := s.c.core
@@ -387,4 +391,7 @@ func (s *h2Client) OnGoAway(uint32, h2.ErrCode) {
 }
 
 // OnSettings implements h2.Handler.
-func (s *h2Client) OnSettings() { s.p.serve(s) }
+func (s *h2Client) OnSettings() {
+	s.told = true
+	s.p.serve(s)
+}

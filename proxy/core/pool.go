@@ -121,11 +121,12 @@ func (p *pool) take(x *exchange, r *message.Request) {
 }
 
 // dialMore dials if those who wait need it: one link at a time, so that a burst at start makes
-// no herd; for HTTP/1 one connection for each.
+// no herd, and the next only when the last one's peer has told how many streams it takes; for
+// HTTP/1 one connection for each.
 func (p *pool) dialMore() {
 	c := p.core
 	if p.key.h2 {
-		if p.dialing > 0 || len(p.shared) >= maxLinks {
+		if p.dialing > 0 || len(p.shared) >= maxLinks || slices.ContainsFunc(p.shared, (*h2Client).untold) {
 			return
 		}
 		cn := c.newConn(p.dial.Addr)

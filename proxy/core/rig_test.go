@@ -19,14 +19,14 @@ type rig struct {
 	now            time.Duration
 	answer         []byte
 	pipes          []*pipe
-	later          []func()      // answers of dials
-	mute           bool          // the application says nothing by itself
-	down           bool          // nobody can be connected to
-	slow           bool          // what is written waits for the next round
-	serve          func(p *pipe) // what the application does with what arrived; nil: answer
-	life           time.Duration // of certificates, from the link's start; 0: for ever
-	links          int           // links made
-	heard          []byte        // what applications were sent
+	later          []func()                 // answers of dials
+	mute           bool                     // the application says nothing by itself
+	down           bool                     // nobody can be connected to
+	slow           bool                     // what is written waits for the next round
+	app            func(p *pipe, in []byte) // the application instead of answer
+	life           time.Duration            // of certificates, from the link's start; 0: for ever
+	links          int                      // links made
+	heard          []byte                   // what applications were sent
 }
 
 // host is the driver of one core.
@@ -132,13 +132,14 @@ func (p *pipe) step() bool {
 	switch {
 	case p.gone || p.client || p.paused:
 		return false
-	case len(p.in) > 0 && p.app && r.serve != nil:
-		r.serve(p)
-		return true
 	case len(p.in) > 0 && p.app:
 		r.heard = append(r.heard, p.in...)
+		in := p.in
 		p.in = p.in[:0]
-		if !r.mute {
+		switch {
+		case r.app != nil:
+			r.app(p, in)
+		case !r.mute:
 			p.send(r.answer)
 		}
 		return true

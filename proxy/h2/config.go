@@ -84,15 +84,14 @@ type Limits struct {
 }
 
 const (
-	minFrameSize     = 16384
-	maxFrameSize     = 1<<24 - 1
-	defaultWindow    = 65535
-	maxWindow        = 1<<31 - 1
-	maxStreamID      = 1<<31 - 1
-	turnBytes        = 16384   // what a stream may send before the next has its turn
-	outputSlack      = 1 << 20 // by which replies may exceed MaxOutput
-	streamsUntilTold = 100     // streams that a client opens before the server's SETTINGS arrived
-	linkTableSize    = 16384
+	minFrameSize  = 16384
+	maxFrameSize  = 1<<24 - 1
+	defaultWindow = 65535
+	maxWindow     = 1<<31 - 1
+	maxStreamID   = 1<<31 - 1
+	turnBytes     = 16384   // what a stream may send before the next has its turn
+	outputSlack   = 1 << 20 // by which replies may exceed MaxOutput
+	linkTableSize = 16384
 )
 
 // withDefaults returns the configuration with defaults filled in and values brought into range.
@@ -113,6 +112,11 @@ func (c Config) withDefaults() Config {
 	l.ControlPerSecond = or(l.ControlPerSecond, pick(c.Link, 5000, 100))
 	return c
 }
+
+// streamsUntilTold is how many streams a client opens before the server's SETTINGS have arrived.
+// An application may take few, and what it refuses above that cannot be sent again if it had a
+// body; one stream loses no time. Peers take more than this.
+func (c *Config) streamsUntilTold() uint32 { return pick[uint32](c.Link, 100, 1) }
 
 // tableSize is the size of the compression tables, for both directions.
 func (c *Config) tableSize() uint32 { return pick[uint32](c.Link, linkTableSize, 4096) }

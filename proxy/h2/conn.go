@@ -135,7 +135,7 @@ func (c *Conn) Reset(cfg Config, h Handler, out *[]byte) {
 		sendWindow:  defaultWindow,
 		peerInitial: defaultWindow,
 		peerFrame:   minFrameSize,
-		peerStreams: streamsUntilTold,
+		peerStreams: cfg.streamsUntilTold(),
 		recvWindow:  int64(cfg.ConnWindow),
 		recvInitial: max(defaultWindow, int64(cfg.StreamWindow)),
 	}

@@ -68,14 +68,18 @@ func TestOurClientTalksToGoServer(t *testing.T) {
 	var out []byte
 	c := NewConn(Config{Role: Client, Huffman: true}, h, &out)
 	c.Start()
-	for i := range h.want {
-		r := post("/", int64(i*20000))
-		r.Fields = fields("x-n", fmt.Sprint(i))
-		s, err := c.Open(r, false)
-		if err != nil {
-			t.Fatal(err)
+	h.told = func() { // before that it would be one
+		for i := range h.want {
+			r := post("/", int64(i*20000))
+			r.Fields = fields("x-n", fmt.Sprint(i))
+			s, err := c.Open(r, false)
+			if err != nil {
+				t.Error(err)
+				close(h.done)
+				return
+			}
+			s.Send(bytes.Repeat([]byte{'x'}, i*20000), true)
 		}
-		s.Send(bytes.Repeat([]byte{'x'}, i*20000), true)
 	}
 	// One goroutine writes and one reads, so that neither direction can hold up the other.
 	writes := make(chan []byte, 1)
@@ -141,11 +145,14 @@ func TestOurClientTalksToGoServer(t *testing.T) {
 type collector struct {
 	quiet
 	want  int
+	told  func() // the server's SETTINGS have come
 	done  chan struct{}
 	bytes map[uint32]int
 	head  map[uint32]string
 	sum   map[uint32]string
 }
+
+func (h *collector) OnSettings() { h.told() }
 
 func (h *collector) OnResponse(s *Stream, r *message.Response, _ bool) {
 	if h.head == nil {

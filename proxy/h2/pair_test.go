@@ -341,6 +341,20 @@ func TestOpenKeepsToThePeersLimit(t *testing.T) {
 	mustOpen(t, cl, get("/"), true)
 }
 
+func TestOneStreamIsOpenedUntilThePeersLimitIsKnown(t *testing.T) {
+	cl, sv := newSide(t, Config{Role: Client}), newSide(t, Config{Role: Server, MaxConcurrentStreams: 2})
+	cl.c.Start()
+	sv.c.Start()
+	mustOpen(t, cl, get("/"), true)
+	if _, err := cl.c.Open(get("/"), true); !errors.Is(err, ErrTooManyStreams) {
+		t.Fatalf("got %v: the peer may have to refuse it", err)
+	}
+	if err := exchange(cl, sv, 1000); err != nil {
+		t.Fatal(err)
+	}
+	mustOpen(t, cl, get("/"), true)
+}
+
 func TestReleasedStreamsAreUsedAgainAndNotHeardOf(t *testing.T) {
 	cl, sv := pair(t, Config{}, Config{})
 	s := mustOpen(t, cl, get("/"), false)
