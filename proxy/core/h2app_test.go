@@ -157,3 +157,34 @@ func TestABurstKeepsToTheLimitOfTheApplication(t *testing.T) {
 		t.Errorf("%d connections to the application, want at most %d", len(apps), maxLinks)
 	}
 }
+
+// TestWhatAnApplicationSentBeforeItsResetIsDelivered: a server that fails in the middle of a stream
+// has sent messages which its client would have had without a mesh, however slowly it reads.
+func TestWhatAnApplicationSentBeforeItsResetIsDelivered(t *testing.T) {
+	const size = 100_000 // more than the client's window
+	r, apps := h2Rig(t, h2.Config{Role: h2.Server}, func(st *h2.Stream) {
+		st.Respond(&ok200, false)
+		st.Send(make([]byte, size), false)
+		st.Cut(h2.NoError)
+	})
+	c := newH2End(t, r.dial(), h2.Config{Role: h2.Client, StreamWindow: 10_000})
+	c.hold = true
+	st := post(t, c)
+	st.Send(nil, true)
+	c.flush()
+	for range 50 {
+		r.settle()
+		c.take()
+		for _, e := range apps {
+			e.flush()
+		}
+		st.Consumed(5_000) // far behind: the reset has long been at the proxies
+		c.flush()
+	}
+	if c.body != size || len(c.resets) != 1 || c.resets[0] != h2.NoError || c.ended != 0 {
+		t.Errorf("%d of %d bytes, resets %v, %d ends", c.body, size, c.resets, c.ended)
+	}
+	if n := r.client.core.Conns() + r.server.core.Conns(); n != 4 {
+		t.Errorf("%d connections, want the client's, the application's and both ends of the link", n)
+	}
+}

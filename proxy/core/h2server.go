@@ -315,11 +315,17 @@ func (s *h2Server) trailersDown(x *exchange, f []message.Field) {
 	s.c.touch()
 }
 
+// resetDown: the response cannot be completed. What there is of it is delivered first, as it would
+// have been without us, unless nobody wants it any more.
 func (s *h2Server) resetDown(x *exchange, code h2.ErrCode) {
 	if st := x.ds; st != nil && !s.c.closed {
 		x.ds = nil
 		s.c.room()
-		st.Reset(code)
+		if code == h2.Cancel {
+			st.Reset(code)
+		} else {
+			st.Cut(code)
+		}
 		st.Release()
 		s.c.touch()
 	}

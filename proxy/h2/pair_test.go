@@ -355,6 +355,37 @@ func TestOneStreamIsOpenedUntilThePeersLimitIsKnown(t *testing.T) {
 	mustOpen(t, cl, get("/"), true)
 }
 
+func TestACutStreamDeliversWhatWaitsAndIsReset(t *testing.T) {
+	cl, sv := pair(t, Config{StreamWindow: 1000}, Config{})
+	cl.hold = true
+	st := mustOpen(t, cl, get("/"), true)
+	if err := exchange(cl, sv, 1000); err != nil {
+		t.Fatal(err)
+	}
+	cl.take()
+	sv.streams[0].Respond(ok(), false)
+	if n := sv.streams[0].Send(make([]byte, 2500), false); n != 1500 {
+		t.Fatalf("%d octets wait, want 1500", n)
+	}
+	sv.streams[0].Cut(InternalError)
+	sv.streams[0].Release()
+	for range 5 {
+		if err := exchange(cl, sv, 1000); err != nil {
+			t.Fatal(err)
+		}
+		st.Consumed(1000)
+		if err := exchange(cl, sv, 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := cl.take(); len(cl.body) != 2500 || got != "response 1 200; reset 1 INTERNAL_ERROR" {
+		t.Errorf("%d octets of 2500, %s", len(cl.body), got)
+	}
+	if sv.c.Streams() != 0 {
+		t.Error("the stream is still there")
+	}
+}
+
 func TestReleasedStreamsAreUsedAgainAndNotHeardOf(t *testing.T) {
 	cl, sv := pair(t, Config{}, Config{})
 	s := mustOpen(t, cl, get("/"), false)

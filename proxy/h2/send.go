@@ -187,7 +187,7 @@ func (c *Conn) pump() {
 // turn sends what a stream may send at once.
 func (c *Conn) turn(s *Stream) {
 	p := s.queue[s.queueAt:]
-	last := len(p) <= turnBytes && s.endQueued && !s.trailers.set
+	last := len(p) <= turnBytes && s.endQueued && !s.trailers.set && !s.cut
 	p = p[:min(len(p), turnBytes)]
 	s.queueAt += c.writeData(s, p, last)
 	rest := s.Pending()
@@ -195,9 +195,12 @@ func (c *Conn) turn(s *Stream) {
 		c.park(s)
 	} else {
 		s.dropQueue()
-		if s.trailers.set {
+		switch {
+		case s.cut:
+			s.Reset(s.cutCode)
+		case s.trailers.set:
 			c.endWithTrailers(s, s.trailers.fields)
-		} else {
+		default:
 			c.settle(s)
 		}
 	}

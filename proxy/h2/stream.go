@@ -40,6 +40,8 @@ type Stream struct {
 	remoteEnd  bool
 	localEnd   bool // END_STREAM has been appended
 	endQueued  bool // and will be, behind the queue
+	cut        bool // but it will be RST_STREAM with cutCode
+	cutCode    ErrCode
 	aboveWater bool
 	released   bool
 	closed     bool
@@ -129,8 +131,8 @@ func (c *Conn) settle(s *Stream) {
 }
 
 // Release says that the owner will not touch the stream any more, nor wants to hear of it. What
-// has been given to Send is still sent if its end was; otherwise an open stream is reset with
-// Cancel. Not calling Release is safe and leaves the stream to the garbage collector.
+// has been given to Send is still sent if its end was, or Cut was called; otherwise an open stream
+// is reset with Cancel. Not calling Release is safe and leaves the stream to the garbage collector.
 func (s *Stream) Release() {
 	if s.released {
 		return
@@ -245,6 +247,15 @@ func (s *Stream) Reset(code ErrCode) {
 		}
 	}
 	c.drop(s)
+}
+
+// Cut ends a response as Reset does, but behind what waits of its body (server).
+func (s *Stream) Cut(code ErrCode) {
+	if s.Pending() == 0 || !s.canSend() {
+		s.Reset(code)
+		return
+	}
+	s.endQueued, s.cut, s.cutCode = true, true, code
 }
 
 // Consumed says that n octets delivered by OnData have left the receiver's memory. The peer may
