@@ -41,7 +41,11 @@ func TestGRPCClientsAndServersMeetThroughTheMesh(t *testing.T) {
 func goClientPasses(t *testing.T, addr string) {
 	client := grpcGo(t, "client")
 	for _, c := range goCases {
-		t.Run(c.name, func(t *testing.T) { goClient(t, client, addr, c.name, c.args...) })
+		t.Run(c.name, func(t *testing.T) {
+			if got := goOutcome(t, client, addr, c.name, c.args...); got != "ok" {
+				t.Error(got)
+			}
+		})
 	}
 	skipLeftOut(t, goClientHas(t, client), goCases)
 }
@@ -64,7 +68,9 @@ func javaClientPasses(t *testing.T, addr string, lacks map[string]string) {
 						}
 						args = append(args, "--use_okhttp=true")
 					}
-					j.run(t, "TestServiceClient", addr, c.name, args...)
+					if got := j.outcome(t, "TestServiceClient", addr, c.name, args...); got != "ok" {
+						t.Error(got)
+					}
 				})
 			}
 		})

@@ -8,8 +8,8 @@ import java.util.Locale;
 /**
  * Runs cases of grpc-java's interoperability clients in one virtual machine, whose start costs more
  * than a case. A line of standard input is the simple name of a client and its arguments; the answer
- * is one line: "done: ok" or "done: failed". "list ENUM" is answered with the names that an
- * enumeration has. What clients print goes to standard error.
+ * is one line: "ok", or what the client threw, whose stack trace goes to standard error with all
+ * that clients print. "list ENUM" is answered with the names that an enumeration has.
  */
 public final class Cases {
   private static final String PACKAGE = "io.grpc.testing.integration.";
@@ -26,7 +26,7 @@ public final class Cases {
       } else {
         answer = run(words[0], Arrays.copyOfRange(words, 1, words.length));
       }
-      answers.println("done: " + answer);
+      answers.println(answer);
       answers.flush();
     }
     System.exit(0); // threads of the last client must not keep it
@@ -46,7 +46,7 @@ public final class Cases {
       return "ok";
     } catch (InvocationTargetException e) {
       e.getCause().printStackTrace();
-      return "failed";
+      return e.getCause().toString().replace('\n', ' ');
     }
   }
 }
