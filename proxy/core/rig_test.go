@@ -26,7 +26,6 @@ type rig struct {
 	app            func(p *pipe, in []byte) // the application instead of answer
 	life           time.Duration            // of certificates, from the link's start; 0: for ever
 	links          int                      // links made
-	heard          []byte                   // what applications were sent
 }
 
 // host is the driver of one core.
@@ -133,7 +132,6 @@ func (p *pipe) step() bool {
 	case p.gone || p.client || p.paused:
 		return false
 	case len(p.in) > 0 && p.app:
-		r.heard = append(r.heard, p.in...)
 		in := p.in
 		p.in = p.in[:0]
 		switch {
