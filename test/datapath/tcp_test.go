@@ -113,6 +113,33 @@ func TestAResetReachesTheOtherEnd(t *testing.T) {
 	})
 }
 
+// TestAResetWhileBytesWaitIsNoEnd: the kernel tells the error of a broken connection once. Who was
+// told by a write that was waiting, and takes the rest for an end, cuts a message short and calls it
+// whole.
+func TestAResetWhileBytesWaitIsNoEnd(t *testing.T) {
+	eachDriver(t, func(t *testing.T, driver string) {
+		blocked := make(chan struct{})
+		app := tcpServer(t, func(c net.Conn) {
+			c.(*net.TCPConn).SetReadBuffer(16 << 10)
+			io.ReadFull(c, make([]byte, 1))
+			io.WriteString(c, "half an ans")
+			<-blocked
+			c.(*net.TCPConn).SetLinger(0)
+		})
+		x := newPair(t, pairOptions{driver: driver, app: app, protocol: model.ProtocolTCP})
+		x.setEndpoints(model.Endpoint{Port: 80, Addr: netip.MustParseAddrPort(app), Workload: model.Name{Namespace: "shop", Name: "cart-1"}})
+		c := dial(t, x.client.addr["cart"])
+		c.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+		if _, err := c.Write(make([]byte, 64<<20)); err == nil {
+			t.Fatal("nothing waits")
+		}
+		close(blocked)
+		if b, err := io.ReadAll(c); !errors.Is(err, syscall.ECONNRESET) || string(b) != "half an ans" && len(b) > 0 {
+			t.Errorf("after a reset of the application the client read %q and %v", b, err)
+		}
+	})
+}
+
 func TestATunnelToNowhereIsResetAtOnce(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		x := newPair(t, pairOptions{driver: driver, app: freeAddr(t), protocol: model.ProtocolTCP})

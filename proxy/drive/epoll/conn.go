@@ -5,6 +5,7 @@ package epoll
 import (
 	"crypto/tls"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/weft-mesh/weft/proxy/core"
@@ -23,7 +24,8 @@ type conn struct {
 	tls  *tls.Conn
 	feed *feed
 
-	pending []byte // bytes that the kernel has not taken yet
+	pending []byte        // bytes that the kernel has not taken yet
+	lost    syscall.Errno // what a write was told; see lose
 
 	accept    *core.Listener // accepted and not yet told to the core (handshake)
 	dialing   bool
@@ -53,6 +55,7 @@ func (c *conn) send(p []byte) {
 			if err != 0 {
 				if err != unix.EAGAIN {
 					// The socket is broken; the loop learns it from epoll, with what can still be read.
+					c.lose(err)
 					return
 				}
 				break
@@ -65,6 +68,14 @@ func (c *conn) send(p []byte) {
 		}
 		c.pending = append(c.pending, p...)
 		c.loop.interest(c)
+	}
+}
+
+// lose notes that a write failed. The kernel tells a loss once, and reading, which comes to it
+// behind what arrived before, finds an end. EPIPE is none: there the peer had ended before.
+func (c *conn) lose(err syscall.Errno) {
+	if err != unix.EPIPE {
+		c.lost = err
 	}
 }
 
@@ -83,6 +94,7 @@ func (c *conn) sendPending() {
 			break
 		}
 		if err != 0 {
+			c.lose(err)
 			p = nil
 			break
 		}

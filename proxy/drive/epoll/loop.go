@@ -358,6 +358,8 @@ func (l *Loop) readable(c *conn, events uint32) {
 			return
 		}
 		l.broke(c, err)
+	case n == 0 && c.lost != 0 && !c.shaking:
+		l.broke(c, c.lost)
 	case n == 0:
 		c.eof = true
 		l.interest(c)

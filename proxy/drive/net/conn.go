@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/weft-mesh/weft/proxy/core"
@@ -30,6 +31,7 @@ type conn struct {
 	ended   bool   // close after out
 	dead    bool   // closed
 	paused  bool   // the core does not want to read
+	lost    error  // of a write that failed
 }
 
 func newConn(d *Driver, nc *net.TCPConn) *conn {
@@ -86,6 +88,9 @@ func (c *conn) readLoop() {
 				return
 			}
 		}
+		if errors.Is(err, io.EOF) {
+			err = c.endOrLoss()
+		}
 		switch {
 		case errors.Is(err, io.EOF):
 			c.d.tell(func() { c.d.core.EOF(c.core) })
@@ -99,6 +104,29 @@ func (c *conn) readLoop() {
 			return
 		}
 	}
+}
+
+// endOrLoss tells what an end of the stream really is. The kernel tells a loss once: if a write was
+// told, reading finds an end. A write whose answer is still on its way has a moment to say so.
+func (c *conn) endOrLoss() error {
+	const moment = 10 * time.Millisecond
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	over := false
+	t := time.AfterFunc(moment, func() {
+		c.mu.Lock()
+		over = true
+		c.mu.Unlock()
+		c.cond.Broadcast()
+	})
+	defer t.Stop()
+	for c.lost == nil && c.writing > 0 && !c.dead && !over {
+		c.cond.Wait()
+	}
+	if c.lost != nil {
+		return c.lost
+	}
+	return io.EOF
 }
 
 // mayRead waits while reading is off; false means that the connection has ended.
@@ -203,8 +231,12 @@ func (c *conn) write(out []byte) bool {
 	err := c.writePieces(out)
 	c.mu.Lock()
 	c.writing = 0
+	if err != nil && !errors.Is(err, syscall.EPIPE) { // EPIPE: the peer had ended before
+		c.lost = err
+	}
 	more := len(c.out) > 0
 	c.mu.Unlock()
+	c.cond.Broadcast()
 	if err != nil {
 		// What the peer sent before it closed can still be read, a response above all: the reader
 		// finds the end. Nothing more can be written.
