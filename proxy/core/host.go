@@ -22,6 +22,13 @@ type Host interface {
 	Close(c *Conn, abort bool)
 	// SetReading turns Received and EOF on and off. It is on at first.
 	SetReading(c *Conn, on bool)
+	// Join asks the driver to carry what a receives to b, and what b receives to a, by itself: both
+	// are plain, and nothing of theirs waits anywhere. False means that it will not, and nothing has
+	// changed. After true it calls Moved in place of Received and Drained; EOF once everything that
+	// came before the end has gone to the other's kernel, which the core answers with CloseWrite on
+	// the other; and Closed as ever. What it holds for a slow reader is bounded. When the core closes
+	// one of the two it closes the other in the same batch.
+	Join(a, b *Conn) bool
 	// Subscribe asks for a service that the table does not know. Core.SetTable follows when the
 	// control plane has answered, also if it says that there is none.
 	Subscribe(n model.Name)

@@ -9,11 +9,12 @@ import (
 // application or a destination outside the mesh. Ends of the two directions are independent
 // (half-close); what was read before an end is delivered before it.
 type raw struct {
-	c    *Conn
-	x    *exchange
-	asUp bool
-	dial Dial // asUp
-	up   bool // connected
+	c     *Conn
+	x     *exchange
+	asUp  bool
+	dial  Dial // asUp
+	up    bool // connected
+	joint joint
 }
 
 func (r *raw) connected() {
@@ -93,6 +94,7 @@ func (r *raw) drained() {
 	} else {
 		r.x.downWritable()
 	}
+	r.tryJoin()
 }
 
 func (r *raw) closed(err error) {
@@ -121,6 +123,7 @@ func (r *raw) write(p []byte, end bool) int {
 		r.c.room()
 		r.c.out = append(r.c.out, p...)
 		r.c.touch()
+		r.awaitJoin()
 	}
 	if end {
 		r.c.closeWrite()

@@ -230,6 +230,9 @@ func (h *host) Close(c *Conn, _ bool) {
 // SetReading implements Host.
 func (h *host) SetReading(c *Conn, on bool) { c.Driver.(*pipe).paused = !on }
 
+// Join implements Host: everything passes the core.
+func (h *host) Join(_, _ *Conn) bool { return false }
+
 // Subscribe implements Host.
 func (h *host) Subscribe(n model.Name) { h.asked = append(h.asked, n) }
 

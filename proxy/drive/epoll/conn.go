@@ -25,6 +25,8 @@ type conn struct {
 	feed *feed
 
 	pending []byte        // bytes that the kernel has not taken yet
+	relay   *relay        // its bytes go to another connection, without the core
+	piped   bool          // bytes in a pipe wait for it
 	lost    syscall.Errno // what a write was told; see lose
 
 	accept    *core.Listener // accepted and not yet told to the core (handshake)

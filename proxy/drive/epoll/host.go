@@ -44,7 +44,7 @@ func (l *Loop) CloseWrite(cc *core.Conn) {
 		c.tls.CloseWrite() //nolint:errcheck // the transport never fails
 	}
 	c.finishing = true
-	if len(c.pending) == 0 {
+	if len(c.pending) == 0 && !c.piped {
 		unix.Shutdown(c.fd, unix.SHUT_WR) //nolint:errcheck // a broken socket shows in epoll
 	}
 }
@@ -56,6 +56,7 @@ func (l *Loop) Close(cc *core.Conn, abort bool) {
 		return
 	}
 	c.closed = true
+	l.part(c, !abort)
 	if abort {
 		unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) //nolint:errcheck // then it is an ordinary close
 		l.closeFD(c)

@@ -60,6 +60,7 @@ type Loop struct {
 	read, plain []byte
 	cipher      []byte
 	unsent      unsent
+	pipes       pipes
 
 	mu     sync.Mutex // guards inbox, woken and freed
 	inbox  []func()
@@ -308,7 +309,7 @@ func (l *Loop) interest(c *conn) {
 	if !c.off && !c.eof && !c.closing && !c.dialing || c.shaking && !c.full && !c.eof {
 		want |= unix.EPOLLIN | unix.EPOLLRDHUP
 	}
-	if len(c.pending) > 0 || c.dialing {
+	if len(c.pending) > 0 || c.piped || c.dialing {
 		want |= unix.EPOLLOUT
 	}
 	if want|watched == c.mask {
@@ -344,6 +345,9 @@ func (l *Loop) readable(c *conn, events uint32) {
 		return
 	case c.eof && broken != 0, c.off && !c.shaking: // broken while nobody wanted to read
 		l.broke(c, sockError(c.fd))
+		return
+	case c.relay != nil:
+		l.forward(c)
 		return
 	}
 	n, err := readNow(c.fd, l.read)
@@ -386,6 +390,10 @@ func (l *Loop) readable(c *conn, events uint32) {
 
 // writable sends what waited.
 func (l *Loop) writable(c *conn) {
+	if c.relay != nil {
+		l.taken(c)
+		return
+	}
 	if len(c.pending) == 0 {
 		return
 	}
@@ -441,6 +449,7 @@ func (l *Loop) closeFD(c *conn) {
 	if c.fd < 0 {
 		return
 	}
+	l.part(c, false)
 	l.conns[c.fd] = nil
 	unix.Close(c.fd) //nolint:errcheck // nothing can be done
 	c.fd = -1
@@ -469,6 +478,7 @@ func (l *Loop) shutdown() {
 			l.closeFD(c)
 		}
 	}
+	l.pipes.close()
 	l.shakes.Wait()
 	l.takeInbox()
 	for _, c := range l.conns {

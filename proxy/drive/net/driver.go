@@ -331,6 +331,9 @@ func (d *Driver) refused(code string) {
 	d.tell(func() { d.shard.Refused(code) })
 }
 
+// Join implements core.Host: every byte passes the core.
+func (d *Driver) Join(_, _ *core.Conn) bool { return false }
+
 // Subscribe implements core.Host.
 func (d *Driver) Subscribe(n model.Name) { d.opt.Mesh.Subscribe(n) }
 

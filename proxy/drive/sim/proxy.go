@@ -27,6 +27,8 @@ type Proxy struct {
 	host      *Host
 	mesh      *Mesh
 	rng       *rand.Rand
+	joins     *rand.Rand
+	seams     map[*Socket]*seam
 	view      subscription
 	listeners map[uint16]*core.Listener
 	sockets   []*Socket // open ones
@@ -44,7 +46,8 @@ type Proxy struct {
 func (n *Network) Proxy(h *Host, m *Mesh, cfg core.Config, listeners map[uint16]*core.Listener) *Proxy {
 	p := &Proxy{
 		Identity: Identity{ID: cfg.Workload.Identity}, Busy: 200 * time.Microsecond,
-		cfg: cfg, host: h, mesh: m, rng: n.Rand("proxy " + h.Name), listeners: listeners,
+		cfg: cfg, host: h, mesh: m, rng: n.Rand("proxy " + h.Name), joins: n.Rand("joins " + h.Name),
+		seams: map[*Socket]*seam{}, listeners: listeners,
 	}
 	if n.history.out != nil {
 		p.cfg.Log = slog.New(&tellLog{n: n, who: h.Name})
@@ -100,6 +103,7 @@ func (p *Proxy) Crash() {
 		s.Close(true)
 	}
 	p.sockets = nil
+	clear(p.seams)
 }
 
 func (p *Proxy) unlisten() {
@@ -227,10 +231,24 @@ type handler struct{ p *Proxy }
 func (h handler) conn(s *Socket) *core.Conn { return s.User.(*core.Conn) }
 
 func (h handler) Opened(s *Socket, err error) { h.p.Core.Connected(h.conn(s), err) }
-func (h handler) Data(s *Socket, p []byte)    { h.p.Core.Received(h.conn(s), p) }
 func (h handler) EOF(s *Socket)               { h.p.Core.EOF(h.conn(s)) }
-func (h handler) Drained(s *Socket)           { h.p.Core.Drained(h.conn(s)) }
-func (h handler) Closed(s *Socket, err error) { h.p.Core.Closed(h.conn(s), err) }
+
+func (h handler) Data(s *Socket, p []byte) {
+	if !h.p.carry(s, p) {
+		h.p.Core.Received(h.conn(s), p)
+	}
+}
+
+func (h handler) Drained(s *Socket) {
+	if !h.p.carried(s) {
+		h.p.Core.Drained(h.conn(s))
+	}
+}
+
+func (h handler) Closed(s *Socket, err error) {
+	h.p.part(s)
+	h.p.Core.Closed(h.conn(s), err)
+}
 
 // driver is the core's Host.
 type driver struct {
@@ -303,6 +321,7 @@ func (d *driver) CloseWrite(cc *core.Conn) {
 // Close implements core.Host.
 func (d *driver) Close(cc *core.Conn, abort bool) {
 	if s := socketOf(cc); s != nil {
+		d.p.part(s)
 		s.Close(abort)
 	}
 }
