@@ -32,6 +32,7 @@ type Host struct {
 	Executable string // path of this program; "" if unknown
 	LookPath   func(name string) (string, error)
 	FileLimit  func() (hard uint64, ok bool)
+	Splice     func() (pipe int, err error) // how much a pipe holds that bytes of sockets go through
 	Dirs       place.Dirs
 }
 
@@ -43,12 +44,12 @@ func ThisHost(dirs place.Dirs) Host {
 			exe = real
 		}
 	}
-	return Host{OS: runtime.GOOS, UID: os.Geteuid(), Executable: exe, LookPath: exec.LookPath, FileLimit: fileLimit, Dirs: dirs}
+	return Host{OS: runtime.GOOS, UID: os.Geteuid(), Executable: exe, LookPath: exec.LookPath, FileLimit: fileLimit, Splice: spliced, Dirs: dirs}
 }
 
 // Platform looks at the machine.
 func Platform(ctx context.Context, h Host) []mesh.Check {
-	return []mesh.Check{h.proxy(), h.files(), h.runtime(), h.leftovers(ctx), h.transparent()}
+	return []mesh.Check{h.proxy(), h.files(), h.runtime(), h.leftovers(ctx), h.transparent(), h.tcp()}
 }
 
 func result(name, state, evidence string, f *mesh.Fault) mesh.Check {
@@ -126,4 +127,24 @@ func (h Host) transparent() mesh.Check {
 		return result(name, OK, "not without root (W4047); use WEFT_<SERVICE>_URL and http_proxy", nil)
 	}
 	return result(name, OK, "available: weft run --transparent", nil)
+}
+
+// tcp says how opaque bytes get from one socket to another of a proxy. What works everywhere is
+// never a finding.
+func (h Host) tcp() mesh.Check {
+	const (
+		name  = "opaque TCP"
+		whole = 512 << 10
+		least = 64 << 10
+	)
+	size, err := h.Splice()
+	switch {
+	case err != nil:
+		return result(name, OK, "copied: "+err.Error(), nil)
+	case size < least:
+		return result(name, OK, fmt.Sprintf("copied: pipes hold %d KiB only (fs.pipe-user-pages-soft)", size>>10), nil)
+	case size < whole:
+		return result(name, OK, fmt.Sprintf("bulk is spliced, %d KiB at a time: pipes hold no more (fs.pipe-max-size, fs.pipe-user-pages-soft)", size>>10), nil)
+	}
+	return result(name, OK, "bulk is spliced, small pieces are copied; sockmap is not used, for it loses bytes", nil)
 }

@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/weft-mesh/weft/cli/mesh"
@@ -56,6 +58,7 @@ func TestPlatform(t *testing.T) {
 				OS: "linux", UID: 0, Executable: filepath.Join(bin, "weft"),
 				LookPath:  func(string) (string, error) { return "", errors.New("not found") },
 				FileLimit: func() (uint64, bool) { return 1 << 20, true },
+				Splice:    func() (int, error) { return 512 << 10, nil },
 				Dirs:      place.Dirs{UID: os.Geteuid(), Getenv: func(k string) string { return map[string]string{"WEFT_RUNTIME_DIR": run}[k] }},
 			}
 			c.spoil(t, &h)
@@ -75,5 +78,30 @@ func TestPlatform(t *testing.T) {
 				t.Errorf("findings: %+v, wanted %s with a next step", found, c.code)
 			}
 		})
+	}
+}
+
+func TestHowOpaqueTCPGoesIsTold(t *testing.T) {
+	for _, c := range []struct {
+		size int
+		err  error
+		want string
+	}{
+		{512 << 10, nil, "bulk is spliced, small pieces"},
+		{64 << 10, nil, "bulk is spliced, 64 KiB at a time: pipes hold no more"},
+		{4 << 10, nil, "copied: pipes hold 4 KiB only"},
+		{0, errors.New("splice: not permitted"), "copied: splice: not permitted"},
+	} {
+		r := Host{Splice: func() (int, error) { return c.size, c.err }}.tcp()
+		if r.State != OK || !strings.HasPrefix(r.Evidence, c.want) {
+			t.Errorf("%d, %v: %s %q, want %q", c.size, c.err, r.State, r.Evidence, c.want)
+		}
+	}
+}
+
+func TestThisMachineSplicesIfItIsLinux(t *testing.T) {
+	size, err := spliced()
+	if linux := runtime.GOOS == "linux"; linux != (err == nil) || linux && size == 0 {
+		t.Errorf("%d, %v", size, err)
 	}
 }
