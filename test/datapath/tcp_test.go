@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -139,6 +141,57 @@ func TestAResetWhileBytesWaitIsNoEnd(t *testing.T) {
 		}
 	})
 }
+
+// TestATunnelOutOfTheMeshIsByteExact: small pieces, then bulk, then small pieces again, both ways at
+// once; all of it is counted.
+func TestATunnelOutOfTheMeshIsByteExact(t *testing.T) {
+	eachDriver(t, func(t *testing.T, driver string) {
+		app := tcpServer(t, func(c net.Conn) {
+			io.Copy(c, onlyReader{c})
+			c.(*net.TCPConn).CloseWrite()
+		})
+		x := newPair(t, pairOptions{driver: driver, app: app, protocol: model.ProtocolTCP})
+		x.setEndpoints(model.Endpoint{Port: 80, Addr: netip.MustParseAddrPort(app), Workload: model.Name{Namespace: "shop", Name: "cart-1"}})
+		total := 0
+		for seed := range uint64(12) {
+			rng := rand.New(rand.NewPCG(seed, 17))
+			var say []byte
+			sizes := make([]int, 60)
+			for i := range sizes {
+				sizes[i] = 1 + rng.IntN(300)
+				if i/20 == 1 { // the middle third is bulk
+					sizes[i] = 1 + rng.IntN(400<<10)
+				}
+				for range (sizes[i] + 7) / 8 {
+					say = binary.NativeEndian.AppendUint64(say, rng.Uint64())
+				}
+			}
+			c := dial(t, x.client.addr["cart"])
+			go func() {
+				for p, i := say, 0; len(p) > 0; i++ {
+					n := len(p)
+					if i < len(sizes) {
+						n = min(n, sizes[i])
+					}
+					c.Write(p[:n])
+					p = p[n:]
+				}
+				c.CloseWrite()
+			}()
+			if got, err := io.ReadAll(c); err != nil || !bytes.Equal(got, say) {
+				t.Errorf("seed %d: %d of %d bytes came back, %v", seed, len(got), len(say), err)
+			}
+			total += len(say)
+		}
+		eventually(t, "the tunnels have ended", func() bool { return x.client.counts(nil).Active == 0 })
+		if n := x.client.counts(nil); n.BytesOut != uint64(total) || n.BytesIn != uint64(total) {
+			t.Errorf("counted %d and %d bytes, sent and got back %d", n.BytesOut, n.BytesIn, total)
+		}
+	})
+}
+
+// onlyReader hides what io.Copy would use instead of reading and writing.
+type onlyReader struct{ io.Reader }
 
 func TestATunnelToNowhereIsResetAtOnce(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
