@@ -37,7 +37,7 @@ type tunnels struct {
 
 func startTunnels(t testing.TB, limits core.Limits) *tunnels {
 	t.Helper()
-	x := &tunnels{t: t, reg: telemetry.NewRegistry(1), ended: make(chan error, 1), fds: descriptors(t)}
+	x := &tunnels{t: t, reg: telemetry.NewRegistry(1), ended: make(chan error, 1)}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -48,6 +48,7 @@ func startTunnels(t testing.TB, limits core.Limits) *tunnels {
 		t.Fatal(err)
 	}
 	x.app = app.(*net.TCPListener)
+	x.fds = descriptors(t) - 2 // counted here, for the runtime opens some of its own with the first
 	sec := stranger{&tls.Config{}} //nolint:gosec // no link is made
 	x.d, err = New(drive.Options{
 		Core:  core.Config{Limits: limits},
