@@ -13,6 +13,7 @@ H2SPEC := $(TOOLS)/h2spec
 BENCHSTAT := $(TOOLS)/benchstat
 GRPC_GO := $(TOOLS)/grpc-go-v1.85.0
 GRPC_JAVA := $(TOOLS)/grpc-java-1.79.0
+CONNECT := $(TOOLS)/connect-v1.0.7
 # Tests find the tools there.
 export PATH := $(TOOLS):$(PATH)
 
@@ -31,7 +32,7 @@ demo: build ## show a working mesh on this machine (Ctrl-C ends it)
 deps: ## install the Debian packages that tests use (root; otherwise say what is missing)
 	@scripts/deps
 
-test: deps build $(H2SPEC) $(GRPC_GO) $(GRPC_JAVA) ## run all tests, then all again with the race detector
+test: deps build $(H2SPEC) $(GRPC_GO) $(GRPC_JAVA) $(CONNECT) ## run all tests, then all again with the race detector
 	go vet ./...
 	go test -timeout 15m ./...
 	CGO_ENABLED=1 go test -race -timeout 20m ./...
@@ -60,6 +61,11 @@ $(GRPC_JAVA): test/interop/testdata/grpc-java/pom.xml # and Java's, if there is 
 		echo "fetching grpc-java with Maven"; \
 		mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$@.part && rm -rf $@ && mv $@.part $@ && touch $@; \
 	else rm -rf $@.part; echo "no Maven: tests with grpc-java are skipped"; fi
+
+$(CONNECT): # Connect's own, which also covers gRPC and gRPC-Web
+	@rm -rf $@.part && mkdir -p $@.part
+	GOBIN=$@.part go install connectrpc.com/conformance/cmd/connectconformance@v1.0.7 connectrpc.com/conformance/cmd/referenceclient@v1.0.7 connectrpc.com/conformance/cmd/referenceserver@v1.0.7
+	@mv $@.part $@
 
 bench: deps build ## measure weft beside HAProxy, Envoy and direct (root, some minutes)
 	@mkdir -p dist
