@@ -14,6 +14,7 @@ BENCHSTAT := $(TOOLS)/benchstat
 GRPC_GO := $(TOOLS)/grpc-go-v1.85.0
 GRPC_JAVA := $(TOOLS)/grpc-java-1.79.0
 CONNECT := $(TOOLS)/connect-v1.0.7
+KOSOKU := $(TOOLS)/kosoku-0.1.0/bin/kosoku
 # Tests find the tools there.
 export PATH := $(TOOLS):$(PATH)
 
@@ -32,7 +33,7 @@ demo: build ## show a working mesh on this machine (Ctrl-C ends it)
 deps: ## install the Debian packages that tests use (root; otherwise say what is missing)
 	@scripts/deps
 
-test: deps build $(H2SPEC) $(GRPC_GO) $(GRPC_JAVA) $(CONNECT) ## run all tests, then all again with the race detector
+test: deps build $(H2SPEC) $(GRPC_GO) $(GRPC_JAVA) $(CONNECT) $(KOSOKU) ## run all tests, then all again with the race detector
 	go vet ./...
 	go test -timeout 15m ./...
 	CGO_ENABLED=1 go test -race -timeout 20m ./...
@@ -66,6 +67,13 @@ $(CONNECT): # Connect's own, which also covers gRPC and gRPC-Web
 	@rm -rf $@.part && mkdir -p $@.part
 	GOBIN=$@.part go install connectrpc.com/conformance/cmd/connectconformance@v1.0.7 connectrpc.com/conformance/cmd/referenceclient@v1.0.7 connectrpc.com/conformance/cmd/referenceserver@v1.0.7
 	@mv $@.part $@
+
+$(KOSOKU): # Autobahn's WebSocket cases, in an environment that must not be moved, if Python can make one
+	@rm -rf $(TOOLS)/kosoku-0.1.0
+	@if python3 -m venv $(TOOLS)/kosoku-0.1.0; then \
+		echo "fetching kosoku with pip"; \
+		$(TOOLS)/kosoku-0.1.0/bin/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: kosoku==0.1.0; \
+	else echo "no venv for python3: tests of WebSocket cases are skipped"; fi
 
 bench: deps build ## measure weft beside HAProxy, Envoy and direct (root, some minutes)
 	@mkdir -p dist
