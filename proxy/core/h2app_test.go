@@ -165,7 +165,7 @@ func TestWhatAnApplicationSentBeforeItsResetIsDelivered(t *testing.T) {
 	r, apps := h2Rig(t, h2.Config{Role: h2.Server}, func(st *h2.Stream) {
 		st.Respond(&ok200, false)
 		st.Send(make([]byte, size), false)
-		st.Cut(h2.NoError)
+		st.Cut(h2.InternalError)
 	})
 	c := newH2End(t, r.dial(), h2.Config{Role: h2.Client, StreamWindow: 10_000})
 	c.hold = true
@@ -181,7 +181,7 @@ func TestWhatAnApplicationSentBeforeItsResetIsDelivered(t *testing.T) {
 		st.Consumed(5_000) // far behind: the reset has long been at the proxies
 		c.flush()
 	}
-	if c.body != size || len(c.resets) != 1 || c.resets[0] != h2.NoError || c.ended != 0 {
+	if c.body != size || len(c.resets) != 1 || c.resets[0] != h2.InternalError || c.ended != 0 {
 		t.Errorf("%d of %d bytes, resets %v, %d ends", c.body, size, c.resets, c.ended)
 	}
 	if n := r.client.core.Conns() + r.server.core.Conns(); n != 4 {
