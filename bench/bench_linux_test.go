@@ -125,7 +125,11 @@ func TestTCPLoadCountsWholeEchoes(t *testing.T) {
 	for _, size := range []int{smallBytes, largeBytes, 4 << 20} { // the last is more than any socket's buffer
 		var out bytes.Buffer
 		begun := 0
-		if err := runLoadTCP([]string{addr.String(), "4", fmt.Sprint(size), "100ms"}, &out, func() error { begun++; return nil }); err != nil {
+		seen, err := loadTCP(addr, 4, size, 100*time.Millisecond, func() error { begun++; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := printResult(&out, seen); err != nil {
 			t.Fatal(err)
 		}
 		r, err := parseResult(out.Bytes())
@@ -368,7 +372,7 @@ func TestAProxyThatTheLoadGoesPastIsNotMeasured(t *testing.T) {
 	d := &deployment{peer: "idle", target: l.direct(c), proxies: []*process{idle}}
 	defer d.stop()
 	r := &runner{lab: l, plan: schedule{rounds: 1, slot: 100 * time.Millisecond}, log: log}
-	if s, err := r.measure(t.Context(), c, d, backend, 0); !errors.Is(err, errBypassed) {
+	if s, err := r.measure(t.Context(), &work{c: c, p: direct{}, d: d, backend: backend}); !errors.Is(err, errBypassed) {
 		t.Errorf("error %v, %+v", err, s)
 	}
 }

@@ -56,7 +56,7 @@ func TestBothSidesTrustEachOther(t *testing.T) {
 // carry half of the other's load.
 func TestNoTwoPeersShareAPort(t *testing.T) {
 	seen := map[int]bool{}
-	for _, p := range []int{portH1, portH2, portGRPC, portTCP, portHAProxy, portHAProxyLink, portEnvoy, portEnvoyLink} {
+	for _, p := range []int{portH1, portH2, portGRPC, portTCP, portBulkH1, portBulkH2, portBulkTCP, portHAProxy, portHAProxyLink, portEnvoy, portEnvoyLink} {
 		if seen[p] {
 			t.Errorf("port %d is used twice", p)
 		}
@@ -72,14 +72,14 @@ func TestHAProxyIsConfiguredAlikeOnBothSides(t *testing.T) {
 		client, server []string // lines that must be there
 		never          string
 	}{
-		{"HTTP/1.1 over two hops goes as h2 in TLS between them", benchCase{2, protoH1, bodySmall, 32},
+		{"HTTP/1.1 over two hops goes as h2 in TLS between them", carry(2, protoH1, bodySmall, 32),
 			[]string{"mode http", "http-reuse always", "bind 127.0.0.1:7001", "server peer 192.0.2.2:7101 ssl crt /d/client.pem ca-file /d/ca.pem verify required alpn h2"},
 			[]string{"bind 192.0.2.2:7101 ssl crt /d/server.pem ca-file /d/ca.pem verify required alpn h2", "server app 127.0.0.1:8081"}, "proto h2"},
-		{"gRPC is h2 all the way", benchCase{2, protoGRPC, bodySmall, 32},
+		{"gRPC is h2 all the way", carry(2, protoGRPC, bodySmall, 32),
 			[]string{"bind 127.0.0.1:7001 proto h2"}, []string{"server app 127.0.0.1:8083 proto h2"}, "mode tcp"},
-		{"TCP is opaque", benchCase{2, protoTCP, bodyLarge, 1},
+		{"TCP is opaque", carry(2, protoTCP, bodyLarge, 1),
 			[]string{"mode tcp", "server peer 192.0.2.2:7101 ssl crt /d/client.pem ca-file /d/ca.pem verify required"}, []string{"mode tcp", "server app 127.0.0.1:8084"}, "h2"},
-		{"one hop is plain", benchCase{1, protoH1, bodySmall, 32}, []string{"server app 192.0.2.2:8081"}, nil, "ca-file"},
+		{"one hop is plain", carry(1, protoH1, bodySmall, 32), []string{"server app 192.0.2.2:8081"}, nil, "ca-file"},
 	} {
 		t.Run(tc.id, func(t *testing.T) {
 			client, server := haproxyClient(tc.c, p), haproxyServer(tc.c, p)
@@ -99,7 +99,7 @@ func TestHAProxyIsConfiguredAlikeOnBothSides(t *testing.T) {
 
 func TestEnvoyIsConfiguredAlikeOnBothSides(t *testing.T) {
 	p := testPKI(t)
-	for _, c := range matrix() {
+	for _, c := range everything() {
 		client, err := envoyClient(c, p)
 		if err != nil {
 			t.Fatal(err)
@@ -111,7 +111,7 @@ func TestEnvoyIsConfiguredAlikeOnBothSides(t *testing.T) {
 		if !json.Valid(client) || !json.Valid(server) {
 			t.Fatalf("%s: not JSON", c.id())
 		}
-		if got, want := bytes.Contains(client, []byte(typeUpstreamTLS)), c.hops == 2; got != want {
+		if got, want := bytes.Contains(client, []byte(typeUpstreamTLS)), c.hops != 1; got != want {
 			t.Errorf("%s: TLS to the next hop: %v, want %v", c.id(), got, want)
 		}
 		if !bytes.Contains(server, []byte(`"require_client_certificate": true`)) {
@@ -124,7 +124,7 @@ func TestEnvoyIsConfiguredAlikeOnBothSides(t *testing.T) {
 }
 
 func TestWhatWeftIsToldIsAcceptedByWeft(t *testing.T) {
-	for _, c := range matrix() {
+	for _, c := range everything() {
 		for side, cfg := range map[string]config.Config{"client": weftClient(c, "/run/x.sock"), "server": weftServer(c, "/run/x.sock")} {
 			b, err := json.Marshal(cfg)
 			if err != nil {
@@ -142,7 +142,7 @@ func TestWhatWeftIsToldIsAcceptedByWeft(t *testing.T) {
 		if c.hops == 1 {
 			want = plainService
 		}
-		if s := weftClient(c, "x").Outbound.Services; len(s) != 1 || s[0].Service != want || int(s[0].Port) != c.proto.port() {
+		if s := weftClient(c, "x").Outbound.Services; len(s) != 1 || s[0].Service != want || int(s[0].Port) != c.port() {
 			t.Errorf("%s: listener %+v, want service %s", c.id(), s, want)
 		}
 	}
@@ -150,7 +150,7 @@ func TestWhatWeftIsToldIsAcceptedByWeft(t *testing.T) {
 
 func TestTheMeshFilesAreYAMLWithAllPorts(t *testing.T) {
 	kinds := map[string]int{}
-	for name, text := range meshFiles() {
+	for name, text := range meshFiles(0) {
 		d := yaml.NewDecoder(strings.NewReader(text))
 		for {
 			var o struct {
@@ -167,8 +167,8 @@ func TestTheMeshFilesAreYAMLWithAllPorts(t *testing.T) {
 				t.Fatalf("%s: %v", name, err)
 			}
 			kinds[o.Kind]++
-			if n := len(o.Spec.Ports) + len(o.Ports); n != 4 || o.Metadata.Namespace != meshNamespace {
-				t.Errorf("%s, %s %s/%s: %d ports, want 4", name, o.Kind, o.Metadata.Namespace, o.Metadata.Name, n)
+			if n := len(o.Spec.Ports) + len(o.Ports); n != len(backendPorts) || o.Metadata.Namespace != meshNamespace {
+				t.Errorf("%s, %s %s/%s: %d ports, want %d", name, o.Kind, o.Metadata.Namespace, o.Metadata.Name, n, len(backendPorts))
 			}
 		}
 	}

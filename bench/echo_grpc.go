@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 
@@ -20,6 +21,25 @@ func grpcPath(b bodySize) string {
 		return "/bench.Echo/Large"
 	}
 	return "/bench.Echo/Small"
+}
+
+// grpcStreamPath is the method that gives every message of a stream back.
+const grpcStreamPath = "/bench.Echo/Stream"
+
+// echoMessages gives the messages of a stream back until the caller ends it.
+func echoMessages(_ any, s grpc.ServerStream) error {
+	for {
+		m := new(wrapperspb.BytesValue)
+		if err := s.RecvMsg(m); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		if err := s.SendMsg(m); err != nil {
+			return err
+		}
+	}
 }
 
 // grpcFrame is one request as it goes over the wire: flag, length, message
@@ -52,7 +72,7 @@ func serveGRPC(ctx context.Context, addr string) error {
 	s.RegisterService(&grpc.ServiceDesc{ServiceName: "bench.Echo", HandlerType: (*any)(nil), Methods: []grpc.MethodDesc{
 		method("Small", func(in *wrapperspb.BytesValue) *wrapperspb.BytesValue { return in }),
 		method("Large", func(*wrapperspb.BytesValue) *wrapperspb.BytesValue { return large }),
-	}}, nil)
+	}, Streams: []grpc.StreamDesc{{StreamName: "Stream", Handler: echoMessages, ClientStreams: true, ServerStreams: true}}}, nil)
 	stop := context.AfterFunc(ctx, s.Stop)
 	defer stop()
 	if err := s.Serve(ln); err != nil && !errors.Is(err, grpc.ErrServerStopped) {

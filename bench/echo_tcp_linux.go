@@ -84,8 +84,6 @@ type echoConn struct {
 	pending []byte
 }
 
-var errClosed = errors.New("closed by the peer")
-
 // turn does what the connection is ready for: writes what is pending, or reads once and writes.
 func (c *echoConn) turn(buf []byte, ep *poll) error {
 	data := c.pending

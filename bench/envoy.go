@@ -24,7 +24,7 @@ const (
 func envoyClient(c benchCase, p *pki) ([]byte, error) {
 	if c.hops == 1 {
 		return envoyConfig(c, envoyListener(c, "127.0.0.1", portEnvoy, nil),
-			envoyCluster(c, serverAddr.String(), c.proto.port(), h2(c), nil))
+			envoyCluster(c, serverAddr.String(), c.port(), h2(c), nil))
 	}
 	link := c.proto != protoTCP // HTTP/2 between the two, unless the bytes are opaque
 	return envoyConfig(c, envoyListener(c, "127.0.0.1", portEnvoy, nil),
@@ -34,7 +34,7 @@ func envoyClient(c benchCase, p *pki) ([]byte, error) {
 // envoyServer is the configuration of the server's side.
 func envoyServer(c benchCase, p *pki) ([]byte, error) {
 	return envoyConfig(c, envoyListener(c, serverAddr.String(), portEnvoyLink, envoyTLS(c, p.serverCert, p.serverKey, p.ca, true)),
-		envoyCluster(c, "127.0.0.1", c.proto.port(), h2(c), nil))
+		envoyCluster(c, "127.0.0.1", c.port(), h2(c), nil))
 }
 
 func h2(c benchCase) bool { return c.proto == protoH2 || c.proto == protoGRPC }

@@ -3,10 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
-	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -210,53 +207,4 @@ func dialTCP(target netip.AddrPort) (int, error) {
 		return 0, fmt.Errorf("connecting to %s: %w", target, err)
 	}
 	return fd, nil
-}
-
-// runLoadTCP is the load generator as a program: ADDR CONNS SIZE DURATION; it prints a line that
-// parseResult reads. begin is called between the set-up and the load.
-func runLoadTCP(args []string, out io.Writer, begin func() error) error {
-	if len(args) != 4 {
-		return fmt.Errorf("want ADDR CONNS SIZE DURATION, have %q", args)
-	}
-	target, err := netip.ParseAddrPort(args[0])
-	if err != nil {
-		return err
-	}
-	conns, err := strconv.Atoi(args[1])
-	if err != nil {
-		return err
-	}
-	size, err := strconv.Atoi(args[2])
-	if err != nil {
-		return err
-	}
-	d, err := time.ParseDuration(args[3])
-	if err != nil {
-		return err
-	}
-	r, err := loadTCP(target, conns, size, d, begin)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(out, "%srequests=%d bytes=%d micros=%d failed=%d p50=%d p99=%d p999=%d\n", resultPrefix,
-		r.requests, r.bytes, r.duration.Microseconds(), r.failed, r.p50.Microseconds(), r.p99.Microseconds(), r.p999.Microseconds())
-	return err
-}
-
-// Descriptors by which the bench and its load generator agree on the beginning.
-const (
-	readyFD = 3 // the load generator writes a byte: the connections are there
-	goFD    = 4 // and reads one: begin
-)
-
-// agree tells the bench that the connections are there and waits until it has read the clocks.
-func agree() error {
-	ready, proceed := os.NewFile(readyFD, "ready"), os.NewFile(goFD, "go")
-	if _, err := ready.Write([]byte{1}); err != nil {
-		return fmt.Errorf("telling that the connections are there: %w", err)
-	}
-	if _, err := io.ReadFull(proceed, make([]byte, 1)); err != nil {
-		return fmt.Errorf("waiting for the beginning: %w", err)
-	}
-	return errors.Join(ready.Close(), proceed.Close())
 }

@@ -36,7 +36,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	case o.list:
 		for _, c := range o.cases {
-			_, _ = fmt.Fprintf(stdout, "%-20s %s\n", c.id(), c.title())
+			_, _ = fmt.Fprintf(stdout, "%-22s %s\n", c.id(), c.title())
 		}
 		return exitDone
 	}
@@ -49,24 +49,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return report(stderr, err)
 	}
 	return code
-}
-
-// runRole runs this program as one of the backends or load generators that the bench starts.
-func runRole(ctx context.Context, args []string, out io.Writer) (handled bool, err error) {
-	if len(args) == 0 {
-		return false, nil
-	}
-	switch {
-	case args[0] == "serve-grpc" && len(args) == 2:
-		return true, serveGRPC(ctx, args[1])
-	case args[0] == "serve-tcp" && len(args) == 2:
-		signal.Reset() // its loop knows no context; signals end it
-		return true, serveTCP(args[1])
-	case args[0] == "load-tcp":
-		signal.Reset()
-		return true, runLoadTCP(args[1:], out, agree)
-	}
-	return false, nil
 }
 
 // report prints an error and gives the exit code.
@@ -95,6 +77,10 @@ func measureAll(ctx context.Context, o options, stdout, stderr io.Writer) (code 
 		report(stderr, err)
 		return exitIncomplete, nil
 	}
+	// The programs that are started have this limit too: 10,000 connections are asked for.
+	if err := allFiles(); err != nil {
+		return exitFailed, err
+	}
 	peers, missing := findPeers(ctx, o.peers, o)
 	for _, err := range missing {
 		report(stderr, err)
@@ -115,7 +101,11 @@ func measureAll(ctx context.Context, o options, stdout, stderr io.Writer) (code 
 	defer l.close()
 
 	end := time.Now().Add(o.budget) // what had to be built or fetched does not count: it happens once
-	sched := plan(o.budget, len(o.cases), len(peers), o.rounds)
+	names := make([]string, len(peers))
+	for i, p := range peers {
+		names[i] = p.name()
+	}
+	sched := plan(o.budget, o.cases, names, o.rounds)
 	info := describe(ctx, peers, t, sched)
 	if err := lines.Encode(info); err != nil {
 		return exitFailed, err
@@ -127,16 +117,24 @@ func measureAll(ctx context.Context, o options, stdout, stderr io.Writer) (code 
 	if err != nil && len(results) == 0 {
 		return exitFailed, err
 	}
-	err = errors.Join(err, writeAll(o, info, results, stdout))
+	err = errors.Join(err, writeAll(o, info, results, stdout, lines))
 	if err == nil && (r.incomplete || len(missing) > 0 && (o.named || o.quick)) {
 		return exitIncomplete, nil
 	}
 	return exitDone, err
 }
 
-// writeAll prints the headline and writes the plot; with -quick the JSON object is the last line.
-func writeAll(o options, info runInfo, rs []result, stdout io.Writer) error {
+// writeAll prints the headline and the goals and writes the plot; with -quick the JSON object is the
+// last line.
+func writeAll(o options, info runInfo, rs []result, stdout io.Writer, lines *json.Encoder) error {
 	err := writeHeadline(stdout, rs)
+	goals := reached(rs)
+	for _, g := range goals {
+		err = errors.Join(err, lines.Encode(g))
+	}
+	if !o.quick {
+		err = errors.Join(err, writeGoals(stdout, goals))
+	}
 	if o.svgFile != "" {
 		err = errors.Join(err, writeFile(o.svgFile, func(w io.Writer) error { return writeSVG(w, info, rs) }))
 	}
@@ -176,6 +174,21 @@ func describe(ctx context.Context, peers []peer, t tools, s schedule) runInfo {
 		}
 	}
 	return info
+}
+
+// allFiles lets this process, and those that it starts, have as many files open as it may.
+func allFiles() error {
+	var l syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+		return fmt.Errorf("limit of open files: %w", err)
+	}
+	l.Cur = l.Max
+	// Set anew even if it is so already: the Go runtime raises it for itself at its start and gives
+	// its children the old one, unless the program sets it.
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+		return fmt.Errorf("limit of open files: %w", err)
+	}
+	return nil
 }
 
 func cpuModel() string {

@@ -17,7 +17,7 @@ master_process off;
 worker_processes 1;
 pid %[1]s/nginx.pid;
 error_log stderr error;
-events { worker_connections 4096; }
+events { worker_connections 8192; }
 http {
   access_log off;
   sendfile on;

@@ -32,12 +32,12 @@ func TestProcStatIsReadWhateverTheCommandIsCalled(t *testing.T) {
 }
 
 func TestResidentMemoryIsInMegabytesOfTenToTheSixth(t *testing.T) {
-	mb, err := parseVmRSS([]byte("Name:\tx\nVmHWM:\t  9 kB\nVmRSS:\t   10000 kB\n"))
+	mb, err := parseKB([]byte("Name:\tx\nVmHWM:\t  9 kB\nVmRSS:\t   10000 kB\n"), "VmRSS")
 	if err != nil || mb != 10.24 {
 		t.Fatalf("%v, %v; want 10.24", mb, err)
 	}
 	for _, bad := range []string{"", "VmRSS: 12 MB\n", "VmRSS: x kB\n", "VmRSS:\n"} {
-		if _, err := parseVmRSS([]byte(bad)); err == nil {
+		if _, err := parseKB([]byte(bad), "VmRSS"); err == nil {
 			t.Errorf("%q was accepted", bad)
 		}
 	}
@@ -132,7 +132,7 @@ func FuzzParsers(f *testing.F) {
 	f.Add([]byte("1\t200\t30\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, _ = parseProcStat(b)
-		_, _ = parseVmRSS(b)
+		_, _ = parseKB(b, "VmRSS")
 		_, _, _ = parseBusy(b)
 		_, _ = parseResult(b)
 		if r, err := parseH2load(b); err == nil && r.duration < 0 {

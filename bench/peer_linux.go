@@ -29,6 +29,10 @@ type deployment struct {
 	proxies []*process // those that are measured, client side first
 	others  []*process // those that are not (a control plane), started before the proxies
 	idle    []float64  // RSS in MB of each proxy, before any load but the check
+	link    linkConfig // how the server's side is spoken to; only with two proxies
+	socket  string     // of weft's control plane
+	env     []string   // of weft's processes
+	field   [2]string  // what the answer to a request must have in its head, if not empty
 }
 
 // stop ends the proxies, then the others.
@@ -49,9 +53,23 @@ func (d *deployment) ready(ctx context.Context, l *lab, c benchCase) error {
 	if err := await(ctx, d.peer+" ("+c.id()+")", all, func(ctx context.Context) error { return l.check(ctx, c, d.target) }); err != nil {
 		return err
 	}
+	if d.field[0] != "" {
+		head, err := l.get(ctx, c, d.target)
+		if err != nil {
+			return err
+		}
+		if have := head.Get(d.field[0]); have != d.field[1] {
+			return fmt.Errorf("%s (%s): the answer has %q in %s, want %q", d.peer, c.id(), have, d.field[0], d.field[1])
+		}
+	}
 	var err error
 	d.idle, err = rssOf(d.proxies)
 	return err
+}
+
+// link is how a proxy without a control plane is spoken to at its server's side.
+func (p *pki) link(port int) linkConfig {
+	return linkConfig{Addr: fmt.Sprintf("%s:%d", serverAddr, port), Cert: p.clientCert, Key: p.clientKey, CA: p.ca, ALPN: "h2"}
 }
 
 func rssOf(ps []*process) ([]float64, error) {
@@ -83,7 +101,7 @@ func (haproxy) name() string      { return "haproxy" }
 func (h haproxy) version() string { return h.ver }
 
 func (h haproxy) start(_ context.Context, l *lab, c benchCase) (*deployment, error) {
-	d := &deployment{peer: "haproxy", target: fmt.Sprintf("127.0.0.1:%d", portHAProxy)}
+	d := &deployment{peer: "haproxy", target: fmt.Sprintf("127.0.0.1:%d", portHAProxy), link: l.pki.link(portHAProxyLink)}
 	run := func(ns *namespace, file, config string) error {
 		if err := os.WriteFile(l.file(file), []byte(config), 0o600); err != nil {
 			return err
@@ -110,7 +128,7 @@ func (envoy) name() string      { return "envoy" }
 func (e envoy) version() string { return e.ver }
 
 func (e envoy) start(_ context.Context, l *lab, c benchCase) (*deployment, error) {
-	d := &deployment{peer: "envoy", target: fmt.Sprintf("127.0.0.1:%d", portEnvoy)}
+	d := &deployment{peer: "envoy", target: fmt.Sprintf("127.0.0.1:%d", portEnvoy), link: l.pki.link(portEnvoyLink)}
 	run := func(ns *namespace, file string, config []byte, err error) error {
 		if err != nil {
 			return err

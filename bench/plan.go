@@ -18,6 +18,8 @@ const (
 	protoH2   protocol = "h2"   // HTTP/2 with prior knowledge, nginx
 	protoGRPC protocol = "grpc" // unary calls, a grpc-go server
 	protoTCP  protocol = "tcp"  // echo of opaque bytes
+	protoLink protocol = "link" // mTLS and HTTP/2, as the other proxy would speak to the server's side
+	protoNone protocol = "none" // nothing is sent
 )
 
 // bodySize names the size of what comes back.
@@ -40,31 +42,55 @@ func (b bodySize) bytes() int {
 	return smallBytes
 }
 
-// benchCase is one row of the matrix: everything that is equal for all peers.
+// benchCase is one row of the matrix, or one scenario: everything that is equal for all peers.
 type benchCase struct {
-	hops  int // 1: one proxy, plain; 2: two proxies, mTLS between them
+	hops  int // 1: one proxy, plain; 2: two proxies, mTLS between them; 0: no load
 	proto protocol
-	body  bodySize
-	conns int // requests in flight
+	kind  kind
+	body  bodySize // of kindCarry; the others have the small one
+	conns int      // requests in flight; what else it is at some kinds says kind.load
 }
 
-// id gives the name used by -cases and in files, such as "two/h1/small/32".
+// carry gives a case of the matrix.
+func carry(hops int, p protocol, b bodySize, conns int) benchCase {
+	return benchCase{hops: hops, proto: p, body: b, conns: conns}
+}
+
+// scenario gives a case of another kind.
+func scenario(hops int, p protocol, k kind, n int) benchCase {
+	return benchCase{hops: hops, proto: p, kind: k, body: bodySmall, conns: n}
+}
+
+// id gives the name used by -cases and in files, such as "two/h1/small/32" or "two/h1/rate/2000".
 func (c benchCase) id() string {
-	return strings.Join([]string{hopWord(c.hops), string(c.proto), string(c.body), strconv.Itoa(c.conns)}, "/")
+	what := string(c.kind)
+	if c.kind == kindCarry {
+		what = string(c.body)
+	}
+	return strings.Join([]string{hopWord(c.hops), string(c.proto), what, strconv.Itoa(c.conns)}, "/")
 }
 
 // title gives the name for people.
 func (c benchCase) title() string {
-	hops := "one hop, plain"
-	if c.hops == 2 {
-		hops = "two hops, mTLS"
+	hops := map[int]string{0: "no load", 1: "one hop, plain", 2: "two hops, mTLS"}[c.hops]
+	proto := map[protocol]string{protoH1: "HTTP/1.1", protoH2: "HTTP/2", protoGRPC: "gRPC", protoTCP: "TCP", protoLink: "the server's side alone", protoNone: ""}[c.proto]
+	what := c.spec().load(c)
+	if proto != "" {
+		hops += ", " + proto
 	}
-	proto := map[protocol]string{protoH1: "HTTP/1.1", protoH2: "HTTP/2", protoGRPC: "gRPC", protoTCP: "TCP echo"}[c.proto]
+	return hops + ", " + what
+}
+
+// carried says what a case of the matrix carries.
+func (c benchCase) carried() string {
 	body := "65 B"
 	if c.body == bodyLarge {
 		body = "64 KiB"
 	}
-	return fmt.Sprintf("%s, %s, %s, %s", hops, proto, body, c.load())
+	if c.proto == protoTCP {
+		body = "echo of " + body
+	}
+	return body + ", " + c.load()
 }
 
 // load says how the requests in flight are spread over connections.
@@ -94,22 +120,24 @@ func (c benchCase) spread() (conns, streams int) {
 	return (c.conns + perConn - 1) / perConn, perConn
 }
 
-func hopWord(n int) string {
-	if n == 2 {
-		return "two"
-	}
-	return "one"
+func hopWord(n int) string { return []string{"none", "one", "two"}[n] }
+
+// everything gives the cases of a whole run: the central ones first, then the scenarios, then the
+// rest of the matrix, so that a run cut short by its time limit has what matters most.
+func everything() []benchCase {
+	const central = 3 // small HTTP/1.1 over two hops
+	m := matrix()
+	return slices.Concat(m[:central], scenarios(), m[central:])
 }
 
-// matrix gives all cases, the central one (two hops, HTTP/1.1, small, 32) first, so that a run cut
-// short by its time limit has what matters most.
+// matrix gives all cases of kindCarry, the central one (two hops, HTTP/1.1, small, 32) first.
 func matrix() []benchCase {
 	var out []benchCase
 	for _, hops := range []int{2, 1} {
 		for _, p := range []protocol{protoH1, protoH2, protoGRPC, protoTCP} {
 			for _, b := range []bodySize{bodySmall, bodyLarge} {
 				for _, n := range []int{32, 1, 256} {
-					out = append(out, benchCase{hops, p, b, n})
+					out = append(out, carry(hops, p, b, n))
 				}
 			}
 		}
@@ -119,7 +147,7 @@ func matrix() []benchCase {
 
 // quickCases are the central case and the same at one connection.
 func quickCases() []benchCase {
-	return []benchCase{{2, protoH1, bodySmall, 32}, {2, protoH1, bodySmall, 1}}
+	return []benchCase{carry(2, protoH1, bodySmall, 32), carry(2, protoH1, bodySmall, 1)}
 }
 
 // selectCases keeps the cases that match one of the comma-separated patterns (path.Match, on the
@@ -145,7 +173,7 @@ func selectCases(all []benchCase, patterns string) ([]benchCase, error) {
 		}
 		if !found {
 			return nil, &problem{what: "-cases: no case matches " + strconv.Quote(pat),
-				why: "a case is HOPS/PROTOCOL/BODY/CONNECTIONS, such as two/h1/small/32", next: []string{"go run ./bench -list"}}
+				why: "a case is HOPS/PROTOCOL/KIND/NUMBER, such as two/h1/small/32", next: []string{"go run ./bench -list"}}
 		}
 	}
 	return out, nil
@@ -186,21 +214,70 @@ type schedule struct {
 	slot   time.Duration // load on one peer in one round
 }
 
-// plan spreads budget over the measurements: the rounds asked for if they fit, fewer (but never
-// less than minRounds) if they do not; then the longest slot that fits. The runner stops at the
-// end of the budget in any case.
-func plan(budget time.Duration, cases, peers, rounds int) schedule {
-	if cases == 0 || peers == 0 {
+// takesPart reports whether a peer is measured in a case of a run. direct is not where it has
+// nothing to measure, and not in a case of two hops when the same case of one hop is measured too:
+// without a proxy they are the same. Where variants of weft are compared, only weft is.
+func takesPart(peer string, c benchCase, cases []benchCase) bool {
+	spec := c.spec()
+	twin := c
+	twin.hops = 1
+	switch {
+	case len(spec.variants) > 0:
+		return peer == usual.name
+	case peer == "direct":
+		return !spec.noDirect && (c.hops != 2 || !slices.Contains(cases, twin))
+	}
+	return true
+}
+
+// measurements gives how many there are of a case in so many rounds.
+func measurements(c benchCase, cases []benchCase, peers []string, rounds int) int {
+	spec := c.spec()
+	if spec.rounds > 0 {
+		rounds = spec.rounds
+	}
+	n := 0
+	for _, p := range peers {
+		if takesPart(p, c, cases) {
+			n += max(1, len(spec.variants))
+		}
+	}
+	return n * rounds
+}
+
+// plan spreads budget over the measurements of cases by peers: the rounds asked for if they
+// fit, fewer (but never less than minRounds) if they do not; then the longest slot that fits. What
+// takes its own time, whatever the slot is, is taken off first. The runner stops at the end of the
+// budget in any case.
+func plan(budget time.Duration, cases []benchCase, peers []string, rounds int) schedule {
+	if len(cases) == 0 || len(peers) == 0 {
 		return schedule{rounds: rounds, slot: minSlot}
 	}
-	left := budget - time.Duration(cases)*caseExtra
 	for ; rounds > minRounds; rounds-- {
-		if left/time.Duration(cases*peers*rounds) >= minSlot+slotExtra {
+		if slotFor(budget, cases, peers, rounds) >= minSlot {
 			break
 		}
 	}
-	slot := left/time.Duration(cases*peers*rounds) - slotExtra
+	slot := slotFor(budget, cases, peers, rounds)
 	return schedule{rounds: rounds, slot: min(max(slot, minSlot), maxSlot).Round(10 * time.Millisecond)}
+}
+
+// slotFor gives the slot that is left for each measurement that has one, with so many rounds.
+func slotFor(budget time.Duration, cases []benchCase, peers []string, rounds int) time.Duration {
+	slots := 0
+	for _, c := range cases {
+		s := c.spec()
+		budget -= caseExtra
+		if n := measurements(c, cases, peers, rounds); s.takes > 0 {
+			budget -= time.Duration(n) * s.takes
+		} else {
+			slots += n
+		}
+	}
+	if slots == 0 {
+		return min(budget, maxSlot) // below the least slot if it does not fit
+	}
+	return budget/time.Duration(slots) - slotExtra
 }
 
 // turn gives the order of n peers in a round: everyone in turn is first, because the one after a

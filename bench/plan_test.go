@@ -64,23 +64,26 @@ func TestThePlanFitsItsBudget(t *testing.T) {
 		{"the whole matrix", 25 * time.Minute, 48, 4, 5}, {"quick", 50 * time.Second, 2, 3, 7}, {"many rounds", 10 * time.Minute, 1, 3, 50},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := plan(tc.budget, tc.cases, tc.peers, tc.rounds)
+			s := plan(tc.budget, matrix()[:tc.cases], peerNames[:tc.peers], tc.rounds)
 			if s.rounds < minRounds || s.rounds > tc.rounds || s.slot < minSlot || s.slot > maxSlot {
 				t.Fatalf("%d rounds of %s", s.rounds, s.slot)
 			}
-			need := time.Duration(tc.cases)*caseExtra + time.Duration(tc.cases*tc.peers*s.rounds)*(s.slot+slotExtra)
+			need := time.Duration(0)
+			for _, c := range matrix()[:tc.cases] {
+				need += caseExtra + time.Duration(measurements(c, matrix()[:tc.cases], peerNames[:tc.peers], s.rounds))*(s.slot+slotExtra)
+			}
 			if need > tc.budget+time.Second {
 				t.Errorf("%d rounds of %s need %s, more than %s", s.rounds, s.slot, need, tc.budget)
 			}
 		})
 	}
-	if s := plan(time.Second, 48, 4, 5); s.rounds != minRounds || s.slot != minSlot {
+	if s := plan(time.Second, matrix(), peerNames, 5); s.rounds != minRounds || s.slot != minSlot {
 		t.Errorf("with no time at all: %+v, want the smallest plan (the runner stops at the end)", s)
 	}
-	if s := plan(time.Minute, 1, 1, 1); s.rounds != 1 {
+	if s := plan(time.Minute, matrix()[:1], peerNames[:1], 1); s.rounds != 1 {
 		t.Errorf("one round asked for, %d planned", s.rounds)
 	}
-	if s := plan(time.Minute, 0, 0, 5); s.slot <= 0 {
+	if s := plan(time.Minute, nil, nil, 5); s.slot <= 0 {
 		t.Errorf("nothing to do: %+v", s)
 	}
 }

@@ -48,6 +48,11 @@ func (p *process) wait() {
 // pid gives the process id.
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
+// cpu gives the processor time that the process has used in its life. It must have ended.
+func (p *process) cpu() time.Duration {
+	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
+}
+
 // stop ends the process: a polite signal, and after a second the certain one.
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
@@ -89,50 +94,6 @@ func userTime(pid int) (time.Duration, error) {
 	}
 	st, err := parseProcStat(b)
 	return st.user, err
-}
-
-// rss gives the resident set of the process in MB.
-func rss(pid int) (float64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	return parseVmRSS(b)
-}
-
-// usage is a reading of everything that is compared before and after a run.
-type usage struct {
-	each                   []time.Duration // of each proxy
-	proxies, user, backend time.Duration
-	busy, total            time.Duration // of the machine
-}
-
-// readUsage reads it now. Any process that is gone is an error: a figure without it would lie.
-func readUsage(proxies []*process, backend *process) (usage, error) {
-	var u usage
-	for _, p := range proxies {
-		d, err := cpuTime(p.pid())
-		if err != nil {
-			return u, err
-		}
-		usr, err := userTime(p.pid())
-		if err != nil {
-			return u, err
-		}
-		u.each = append(u.each, d)
-		u.proxies += d
-		u.user += usr
-	}
-	var err error
-	if u.backend, err = cpuTime(backend.pid()); err != nil {
-		return u, err
-	}
-	b, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return u, err
-	}
-	u.busy, u.total, err = parseBusy(b)
-	return u, err
 }
 
 // await waits until check succeeds, a process ends, or ctx does; check is tried every 10 ms.

@@ -54,6 +54,9 @@ func cpuOf(s summary) float64 { return s.CPUMicros }
 func p99Of(s summary) float64 { return s.P99 }
 func rpsOf(s summary) float64 { return s.RPS }
 
+// busyNote is the share of the machine that others may use without a word about it.
+const busyNote = 0.10
+
 // writeTable prints one case.
 func writeTable(w io.Writer, r result) error {
 	rounds, busy := 0, 0.0
@@ -65,10 +68,28 @@ func writeTable(w io.Writer, r result) error {
 		return err
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(tw, "peer\tCPU µs/req\t±\tof it user\treq/s\tp50 µs\tp99 µs\tp99.9 µs\tMB idle\tMB after\tfailed\tweft/peer: CPU\tp99\treq/s\t")
+	if columns := r.c.spec().columns; len(columns) > 0 {
+		writeColumns(tw, r, columns)
+	} else {
+		writeRequests(tw, r)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	if busy > busyNote {
+		_, err := fmt.Fprintf(w, "  note: others used up to %.0f %% of the machine meanwhile; take the latencies as rough\n", busy*100)
+		return err
+	}
+	return nil
+}
+
+// writeRequests prints the figures that every kind of request has.
+func writeRequests(tw io.Writer, r result) {
+	per := r.c.spec().per
+	_, _ = fmt.Fprintf(tw, "peer\tCPU µs/%[1]s\t±\tof it user\tmachine µs\t%[1]s/s\tp50 µs\tp99 µs\tp99.9 µs\tMB idle\tMB after\tfailed\tweft/peer: CPU\tp99\t%[1]s/s\t\n", per)
 	for _, s := range r.peers {
 		if s.Rounds == 0 {
-			_, _ = fmt.Fprintf(tw, "%s\t%s\n", s.Peer, strings.Repeat("-\t", 13))
+			_, _ = fmt.Fprintf(tw, "%s\t%s\n", s.Peer, strings.Repeat("-\t", 14))
 			continue
 		}
 		vs := func(f func(summary) float64) string {
@@ -77,28 +98,60 @@ func writeTable(w io.Writer, r result) error {
 			}
 			return figure(r.against(s.Peer, f), 2)
 		}
-		_, _ = fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%.0f\t%.0f\t%.0f\t%.0f\t%s\t%s\t%d\t%s\t%s\t%s\t\n", s.Peer,
-			orDash(s.CPUMicros, 1), percent(s.Spread, s.CPUMicros), orDash(s.UserMicros, 1), s.RPS, s.P50, s.P99, s.P999,
+		_, _ = fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%.0f\t%.0f\t%.0f\t%.0f\t%s\t%s\t%d\t%s\t%s\t%s\t\n", s.Peer,
+			orDash(s.CPUMicros, 1), percent(s.Spread, s.CPUMicros), orDash(s.UserMicros, 1), orDash(s.MachineMicros, 1), s.RPS, s.P50, s.P99, s.P999,
 			orDash(s.IdleRSS, 1), orDash(s.RSS, 1), s.Failed, vs(cpuOf), vs(p99Of), vs(rpsOf))
 	}
-	if err := tw.Flush(); err != nil {
-		return err
+}
+
+// writeColumns prints the figures of a kind that has its own, then weft's divided by the peer's.
+func writeColumns(tw io.Writer, r result, columns []column) {
+	head, ratios := "peer\t", ""
+	for _, c := range columns {
+		head += c.title + "\t"
+		if c.ratio && len(r.peers) > 1 {
+			if ratios == "" {
+				ratios = "weft/peer: "
+			}
+			ratios += c.title + "\t"
+		}
 	}
-	if busy > 0.10 {
-		_, err := fmt.Fprintf(w, "  note: others used up to %.0f %% of the machine meanwhile; take the latencies as rough\n", busy*100)
-		return err
+	_, _ = fmt.Fprintln(tw, head+ratios)
+	for _, s := range r.peers {
+		line := s.Peer + "\t"
+		for _, c := range columns {
+			line += figure(get(s.Quantities, c.name), c.decimals) + "\t"
+		}
+		for _, c := range columns {
+			switch {
+			case !c.ratio || len(r.peers) < 2:
+			case s.Peer == "weft":
+				line += "\t"
+			default:
+				line += figure(r.against(s.Peer, quantityOf(c.name)), 2) + "\t"
+			}
+		}
+		_, _ = fmt.Fprintln(tw, line)
 	}
-	return nil
+}
+
+// quantityOf gives a func that takes a figure of a kind from a summary.
+func quantityOf(name string) func(summary) float64 {
+	return func(s summary) float64 { return get(s.Quantities, name) }
 }
 
 // writeHeadline prints weft's ratios to its peers, one line a case. Below 1, weft needs less.
 func writeHeadline(w io.Writer, rs []result) error {
-	any := false
+	var compared []result // the others' tables say it
 	for _, r := range rs {
-		_, ok := r.of("weft")
-		any = any || ok
+		if s := r.c.spec(); len(s.columns) > 0 || len(s.variants) > 0 {
+			continue
+		}
+		if _, ok := r.of("weft"); ok {
+			compared = append(compared, r)
+		}
 	}
-	if !any {
+	if len(compared) == 0 {
 		return nil
 	}
 	if _, err := fmt.Fprintf(w, "\nweft / peer, of the same run (CPU and p99: less is better; req/s: more)\n"); err != nil {
@@ -106,7 +159,7 @@ func writeHeadline(w io.Writer, rs []result) error {
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(tw, "case\tCPU/haproxy\tCPU/envoy\tp99/haproxy\tp99/envoy\treq/s/haproxy\treq/s/envoy\t")
-	for _, r := range rs {
+	for _, r := range compared {
 		_, _ = fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.c.id(),
 			figure(r.against("haproxy", cpuOf), 2), figure(r.against("envoy", cpuOf), 2),
 			figure(r.against("haproxy", p99Of), 2), figure(r.against("envoy", p99Of), 2),

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -57,80 +56,71 @@ func (r *runner) run(ctx context.Context, cases []benchCase) ([]result, error) {
 	return out, nil
 }
 
-// peersOf leaves direct out of a case of two hops when the same case of one hop is measured too:
-// without a proxy they are the same.
+// peersOf gives those that a case is measured with, or the variants of weft that it compares.
 func (r *runner) peersOf(c benchCase, cases []benchCase) []peer {
-	twin := c
-	twin.hops = 1
-	again := false
-	for _, x := range cases {
-		again = again || c.hops == 2 && x == twin
-	}
 	var out []peer
 	for _, p := range r.peers {
-		if p.name() != "direct" || !again {
+		if !takesPart(p.name(), c, cases) {
+			continue
+		}
+		w, isWeft := p.(weft)
+		if !isWeft || len(c.spec().variants) == 0 {
 			out = append(out, p)
+			continue
+		}
+		for _, v := range c.spec().variants {
+			w.variant = v
+			out = append(out, w)
 		}
 	}
 	return out
 }
 
-// runCase brings all peers up, lets them take turns, and ends them. A peer that fails is left out
-// of the case and said so; the error is for what concerns all.
-func (r *runner) runCase(ctx context.Context, c benchCase, peers []peer) (result, error) {
-	res := result{c: c}
-	backend, err := r.lab.backend(ctx, c)
-	if err != nil {
-		return res, err
+// runCase lets the peers take turns, all up from the beginning to the end unless each measurement
+// wants a new one. A peer that fails is left out of the case and said so; the error is for what
+// concerns all.
+func (r *runner) runCase(ctx context.Context, c benchCase, peers []peer) (res result, err error) {
+	res.c = c
+	if len(peers) == 0 {
+		return res, nil
 	}
-	deployed := make([]*deployment, len(peers)) // nil: failed
+	spec := c.spec()
+	turns := make([]work, len(peers))
 	defer func() {
-		for _, d := range deployed {
-			if d != nil {
-				d.stop()
-			}
+		for _, w := range turns {
+			w.stop()
 		}
 	}()
 	for i, p := range peers {
-		d, err := p.start(ctx, r.lab, c)
-		if err == nil {
-			err = d.ready(ctx, r.lab, c)
+		turns[i] = work{c: c, p: p}
+		if spec.bare {
+			continue
 		}
-		if err != nil {
-			if d != nil {
-				d.stop()
-			}
+		if turns[i].backend, err = r.lab.backend(ctx, c); err != nil {
+			return res, err
+		}
+		if spec.fresh {
+			continue
+		}
+		if err := turns[i].start(ctx, r.lab); err != nil {
 			if ctx.Err() != nil {
 				return res, ctx.Err()
 			}
 			r.leaveOut(c, p, err)
-			continue
+			turns[i].out = true
 		}
-		deployed[i] = d
 	}
 	samples := make([][]sample, len(peers))
-	for round := 0; round < r.plan.rounds; round++ {
+	rounds := r.plan.rounds
+	if spec.rounds > 0 {
+		rounds = spec.rounds
+	}
+	for round := range rounds {
 		if round > 0 && !time.Now().Before(r.end) {
 			break
 		}
-		for _, i := range turn(len(peers), round) {
-			if deployed[i] == nil {
-				continue
-			}
-			s, err := r.measure(ctx, c, deployed[i], backend, round)
-			if err != nil {
-				if ctx.Err() != nil {
-					return res, ctx.Err()
-				}
-				r.leaveOut(c, peers[i], err)
-				deployed[i].stop()
-				deployed[i], samples[i] = nil, nil
-				continue
-			}
-			samples[i] = append(samples[i], s)
-			if err := r.lines.Encode(s); err != nil {
-				return res, err
-			}
+		if err := r.round(ctx, turns, round, samples); err != nil {
+			return res, err
 		}
 	}
 	for i, p := range peers {
@@ -139,88 +129,125 @@ func (r *runner) runCase(ctx context.Context, c benchCase, peers []peer) (result
 	return res, nil
 }
 
+// round measures each once and adds what came of it to samples.
+func (r *runner) round(ctx context.Context, turns []work, round int, samples [][]sample) error {
+	var got []sample
+	var whose []int
+	for _, i := range turn(len(turns), round) {
+		w := &turns[i]
+		if w.out {
+			continue
+		}
+		w.round = round
+		s, err := r.measure(ctx, w)
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			r.leaveOut(w.c, w.p, err)
+			w.stop()
+			w.out, samples[i] = true, nil
+			continue
+		}
+		got, whose = append(got, s), append(whose, i)
+	}
+	if len(got) > 0 {
+		relate(turns[0].c, got)
+	}
+	for n, s := range got {
+		samples[whose[n]] = append(samples[whose[n]], s)
+		if err := r.lines.Encode(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // leaveOut reports that a peer could not be measured in a case.
 func (r *runner) leaveOut(c benchCase, p peer, err error) {
 	r.incomplete = true
 	_, _ = fmt.Fprintf(r.out, "\nbench: %s is left out of %s\n  why   %v\n", p.name(), c.id(), err)
 }
 
-// errNothing is a run in which no request succeeded.
-var errNothing = errors.New("no request succeeded")
+// work is one peer's turn in one case.
+type work struct {
+	c       benchCase
+	p       peer
+	d       *deployment // nil: not up
+	backend *process
+	round   int
+	out     bool // it failed and is not measured any more
+}
 
-// errShort is answers that count as good and are not whole.
-var errShort = errors.New("bodies were cut short")
+// start brings the peer up and waits until it carries a request.
+func (w *work) start(ctx context.Context, l *lab) error {
+	d, err := w.p.start(ctx, l, w.c)
+	w.d = d
+	if err == nil {
+		err = d.ready(ctx, l, w.c)
+	}
+	if err != nil {
+		w.stop()
+	}
+	return err
+}
 
-// errBypassed is a proxy that cannot have carried the load: the bench has wired it wrongly, and its
-// figures would be somebody else's. No proxy reads and writes a request in leastCPU.
-var errBypassed = errors.New("the load went past a proxy")
+// stop ends what start started.
+func (w *work) stop() {
+	if w.d != nil {
+		w.d.stop()
+		w.d = nil
+	}
+}
 
-const leastCPU = 500 * time.Nanosecond
+// measured gives the sample that all kinds begin with.
+func (w *work) measured() sample {
+	s := sample{Type: "sample", Case: w.c.id(), Peer: w.p.name(), Round: w.round, Per: w.c.spec().per}
+	if w.d != nil {
+		s.IdleRSS = w.d.idle
+	}
+	return s
+}
 
 // attempts is how often a measurement is tried. On a starved machine a load generator may get no
 // turn before it is told to stop; that says nothing about the peer.
 const attempts = 3
 
-// measure takes one sample, and tries again if that fails while the proxies are still there.
-func (r *runner) measure(ctx context.Context, c benchCase, d *deployment, backend *process, round int) (s sample, err error) {
-	for range attempts {
-		if s, err = r.try(ctx, c, d, backend, round); err == nil || ctx.Err() != nil {
-			return s, err
-		}
-		for _, p := range d.proxies {
-			select {
-			case <-p.done:
-				return s, p.failure()
-			default:
-			}
-		}
-		r.log.Debug("measured again", "case", c.id(), "peer", d.peer, "err", err)
-	}
-	return s, err
+// measurers are the ways to take a sample, by kind.
+var measurers = map[kind]func(*runner, context.Context, *work) (sample, error){
+	kindCarry: (*runner).carry, kindStream: (*runner).carry, kindFlow: (*runner).carry, kindConn: (*runner).carry,
+	kindTelemetry: (*runner).carryReported, kindRoutes: (*runner).carry, kindLoops: (*runner).carryOnLoops,
+	kindNewLink: (*runner).newLinks, kindIdle: (*runner).idle, kindActive: (*runner).idle,
+	kindDown: (*runner).bulk, kindUp: (*runner).bulk,
+	kindRate: (*runner).rate, kindBesideUp: (*runner).beside, kindBesideDown: (*runner).beside,
+	kindStart: (*runner).startUp, kindDecide: (*runner).decide,
 }
 
-// try takes one sample.
-func (r *runner) try(ctx context.Context, c benchCase, d *deployment, backend *process, round int) (sample, error) {
-	s := sample{Type: "sample", Case: c.id(), Peer: d.peer, Round: round, IdleRSS: d.idle}
-	if _, err := r.lab.load(ctx, c, d.target, warmUp, func() error { return nil }); err != nil {
-		return s, err
-	}
-	var before usage
-	load, err := r.lab.load(ctx, c, d.target, r.plan.slot, func() (err error) {
-		before, err = readUsage(d.proxies, backend)
-		return err
-	})
-	if err != nil {
-		return s, err
-	}
-	after, err := readUsage(d.proxies, backend)
-	if err != nil {
-		return s, err
-	}
-	if s.RSS, err = rssOf(d.proxies); err != nil {
-		return s, err
-	}
-	if load.requests == 0 || load.duration <= 0 {
-		return s, fmt.Errorf("%w (%d failed)", errNothing, load.failed)
-	}
-	if want := load.requests * int64(c.body.bytes()); load.bytes < want {
-		return s, fmt.Errorf("%w: %d bytes came back in %d answers, want at least %d", errShort, load.bytes, load.requests, want)
-	}
-	for i, p := range d.proxies {
-		if used := after.each[i] - before.each[i]; used < time.Duration(load.requests)*leastCPU {
-			return s, fmt.Errorf("%w: %s used %s of processor time for %d requests", errBypassed, p.name, used, load.requests)
+// measure takes one sample, and tries again if that fails while the proxies are still there.
+func (r *runner) measure(ctx context.Context, w *work) (s sample, err error) {
+	for range attempts {
+		if w.c.spec().fresh {
+			w.stop()
+			if err := w.start(ctx, r.lab); err != nil {
+				return s, err
+			}
 		}
+		if s, err = measurers[w.c.kind](r, ctx, w); err == nil || ctx.Err() != nil {
+			break
+		}
+		if w.d != nil {
+			for _, p := range w.d.proxies {
+				select {
+				case <-p.done:
+					return s, p.failure()
+				default:
+				}
+			}
+		}
+		r.log.Debug("measured again", "case", w.c.id(), "peer", w.p.name(), "err", err)
 	}
-	per := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 / float64(load.requests) }
-	micros := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
-	s.Requests, s.Failed, s.Seconds = load.requests, load.failed, load.duration.Seconds()
-	s.RPS = float64(load.requests) / load.duration.Seconds()
-	s.CPUMicros, s.UserMicros = per(after.proxies-before.proxies), per(after.user-before.user)
-	s.LoadMicros, s.BackMicros = per(load.cpu), per(after.backend-before.backend)
-	s.P50, s.P99, s.P999 = micros(load.p50), micros(load.p99), micros(load.p999)
-	if total := after.total - before.total; total > 0 {
-		ours := after.proxies - before.proxies + after.backend - before.backend + load.cpu
-		s.OtherBusy = max(0, float64(after.busy-before.busy-ours)/float64(total))
+	if w.c.spec().fresh {
+		w.stop()
 	}
-	return s, nil
+	return s, err
 }

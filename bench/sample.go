@@ -17,6 +17,15 @@ type loadResult struct {
 	p99      time.Duration
 	p999     time.Duration
 	cpu      time.Duration // of the load generator itself
+	late     time.Duration // p99 of how late it sent what was due; only at a constant rate
+	held     int64         // connections that were idle and answered afterwards; only of idle ones
+}
+
+// quantity is a figure that only some kinds have, with its unit.
+type quantity struct {
+	Name  string  `json:"name"` // a column of the kind
+	Unit  string  `json:"unit"`
+	Value float64 `json:"value"`
 }
 
 // sample is one measurement: one peer, one case, one round. Field names are those of the JSON
@@ -36,9 +45,12 @@ type sample struct {
 	UserMicros float64 `json:"cpu_user_us"`    // the user part, in ticks of /proc
 	LoadMicros float64 `json:"load_cpu_us"`    // of the load generator, per request
 	BackMicros float64 `json:"backend_cpu_us"` // of the backend, per request
-	P50        float64 `json:"p50_us"`
-	P99        float64 `json:"p99_us"`
-	P999       float64 `json:"p999_us"`
+	// MachineMicros is what the machine did that no process but the proxies accounts for, per
+	// request: the proxies themselves, and the kernel's own threads and interrupts on their behalf.
+	MachineMicros float64 `json:"machine_us"`
+	P50           float64 `json:"p50_us"`
+	P99           float64 `json:"p99_us"`
+	P999          float64 `json:"p999_us"`
 
 	IdleRSS []float64 `json:"idle_rss_mb,omitempty"` // each proxy before its first load, client side first
 	RSS     []float64 `json:"rss_mb,omitempty"`      // each proxy after this load
@@ -46,6 +58,28 @@ type sample struct {
 	// OtherBusy is the share of the machine that processes other than ours used meanwhile, 0 to 1.
 	// Above a few percent, trust ratios of medians only, and latency not at all.
 	OtherBusy float64 `json:"other_busy"`
+
+	Per        string     `json:"per,omitempty"` // what the figures "per request" are counted by
+	Quantities []quantity `json:"figures,omitempty"`
+}
+
+// set adds a figure. The kind must have a column of that name.
+func (s *sample) set(k kind, name string, value float64) {
+	for _, c := range specs[k].columns {
+		if c.name == name {
+			s.Quantities = append(s.Quantities, quantity{name, c.unit, value})
+		}
+	}
+}
+
+// get gives a figure; NaN if it is not there.
+func get(qs []quantity, name string) float64 {
+	for _, q := range qs {
+		if q.Name == name {
+			return q.Value
+		}
+	}
+	return math.NaN()
 }
 
 // summary is the median of each figure over the rounds of one peer in one case.
@@ -68,6 +102,10 @@ type summary struct {
 	Spread     float64 `json:"cpu_spread"`  // half the interquartile range of CPUMicros, relative to it
 	OtherBusy  float64 `json:"other_busy"`
 	Failed     int64   `json:"failed"` // sum
+
+	MachineMicros float64    `json:"machine_us"`
+	Per           string     `json:"per,omitempty"`
+	Quantities    []quantity `json:"figures,omitempty"`
 }
 
 // summarize takes the medians of samples of one peer in one case. Without samples it is zero.
@@ -99,10 +137,44 @@ func summarize(caseID, peer string, ss []sample) summary {
 	out.RSS = of(func(s sample) float64 { return largest(s.RSS) })
 	out.SumRSS = of(func(s sample) float64 { return sum(s.RSS) })
 	out.OtherBusy = of(func(s sample) float64 { return s.OtherBusy })
+	out.MachineMicros = of(func(s sample) float64 { return s.MachineMicros })
+	out.Per = ss[0].Per
+	for _, q := range ss[0].Quantities {
+		q.Value = of(func(s sample) float64 { return get(s.Quantities, q.Name) })
+		if !math.IsNaN(q.Value) {
+			out.Quantities = append(out.Quantities, q)
+		}
+	}
 	if out.CPUMicros > 0 {
 		out.Spread = (quantile(cpu, 0.75) - quantile(cpu, 0.25)) / 2 / out.CPUMicros
 	}
 	return out
+}
+
+// relate fills in what a peer adds to direct, of the samples of one round: a difference is only
+// worth something between neighbours in time.
+func relate(c benchCase, round []sample) {
+	if c.kind != kindRate {
+		return
+	}
+	var base *sample
+	for i := range round {
+		if round[i].Peer == "direct" {
+			base = &round[i]
+		}
+	}
+	if base == nil {
+		return
+	}
+	for i := range round {
+		s := &round[i]
+		if s == base {
+			continue
+		}
+		s.set(c.kind, "added_p50_us", s.P50-base.P50)
+		s.set(c.kind, "added_p99_us", s.P99-base.P99)
+		s.set(c.kind, "added_p999_us", s.P999-base.P999)
+	}
 }
 
 // ratio is a/b, or NaN when there is nothing to compare.

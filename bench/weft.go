@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 
 	"github.com/weft-mesh/weft/proxy/config"
@@ -16,23 +18,16 @@ const (
 
 // meshFiles is what the user of such a mesh would write: two services for the same backend, one
 // whose workload is in the mesh, one that is a bare address.
-func meshFiles() map[string]string {
-	ports := ""
-	for _, p := range []struct {
-		name  string
-		port  int
-		proto string
-	}{{"h1", portH1, "http"}, {"h2", portH2, "kubernetes.io/h2c"}, {"grpc", portGRPC, "grpc"}, {"tcp", portTCP, "tcp"}} {
-		ports += fmt.Sprintf("  - name: %s\n    port: %d\n    targetPort: %d\n    appProtocol: %s\n", p.name, p.port, p.port, p.proto)
-	}
-	slices := ""
-	for _, p := range []struct {
-		name string
-		port int
-	}{{"h1", portH1}, {"h2", portH2}, {"grpc", portGRPC}, {"tcp", portTCP}} {
+//
+// With routes above 0 the first has so many HTTPRoute rules (see routeFiles).
+func meshFiles(routes int) map[string]string {
+	appProtocol := map[protocol]string{protoH1: "http", protoH2: "kubernetes.io/h2c", protoGRPC: "grpc", protoTCP: "tcp"}
+	ports, slices := "", ""
+	for _, p := range backendPorts {
+		ports += fmt.Sprintf("  - name: %s\n    port: %d\n    targetPort: %d\n    appProtocol: %s\n", p.name, p.port, p.port, appProtocol[p.proto])
 		slices += fmt.Sprintf("- name: %s\n  port: %d\n", p.name, p.port)
 	}
-	return map[string]string{
+	files := map[string]string{
 		"app.yaml": fmt.Sprintf("apiVersion: v1\nkind: Service\nmetadata:\n  name: %[1]s\n  namespace: %[2]s\nspec:\n  selector:\n    app: %[1]s\n  ports:\n%[3]s",
 			meshService, meshNamespace, ports),
 		"plain.yaml": fmt.Sprintf("apiVersion: v1\nkind: Service\nmetadata:\n  name: %[1]s\n  namespace: %[2]s\nspec:\n  ports:\n%[3]s---\n"+
@@ -40,6 +35,8 @@ func meshFiles() map[string]string {
 			"addressType: IPv4\nendpoints:\n- addresses: [%[4]s]\n  conditions:\n    ready: true\nports:\n%[5]s",
 			plainService, meshNamespace, ports, serverAddr, slices),
 	}
+	maps.Copy(files, routeFiles(routes))
+	return files
 }
 
 // weftClient is the start-up configuration of the client's proxy: a workload that only calls, and
@@ -50,7 +47,7 @@ func weftClient(c benchCase, control string) config.Config {
 		service = plainService
 	}
 	cfg := weftCommon("client", control, netip.AddrPortFrom(clientAddr, 0))
-	cfg.Outbound.Services = []config.ServiceListener{{Listen: "127.0.0.1:0", Namespace: meshNamespace, Service: service, Port: uint16(c.proto.port())}}
+	cfg.Outbound.Services = []config.ServiceListener{{Listen: "127.0.0.1:0", Namespace: meshNamespace, Service: service, Port: uint16(c.port())}}
 	return cfg
 }
 
@@ -58,8 +55,8 @@ func weftClient(c benchCase, control string) config.Config {
 func weftServer(c benchCase, control string) config.Config {
 	cfg := weftCommon(meshService, control, netip.AddrPortFrom(serverAddr, 0))
 	cfg.Workloads[0].Labels = map[string]string{"app": meshService}
-	proto := map[protocol]string{protoH1: "http", protoH2: "http2", protoGRPC: "grpc", protoTCP: "tcp"}[c.proto]
-	cfg.Workloads[0].Ports = []config.Port{{Name: string(c.proto), Addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(c.proto.port())), Protocol: proto}}
+	proto := map[protocol]string{protoH2: "http2", protoGRPC: "grpc", protoTCP: "tcp"}[c.proto]
+	cfg.Workloads[0].Ports = []config.Port{{Name: "app", Addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(c.port())), Protocol: cmp.Or(proto, "http")}}
 	return cfg
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/weft-mesh/weft/proxy/config"
@@ -18,9 +19,10 @@ import (
 type weft struct {
 	control, proxy string // the two programs
 	ver            string
+	variant        variant
 }
 
-func (weft) name() string      { return "weft" }
+func (w weft) name() string    { return w.variant.name }
 func (w weft) version() string { return w.ver }
 
 // findWeft takes the programs from o.weft, or builds them from the tree in which the bench runs.
@@ -41,7 +43,7 @@ func findWeft(ctx context.Context, o options) (peer, error) {
 			return nil, &problem{what: "weft does not build; it is left out", why: excerpt(out), next: []string{"go build ./cmd/..."}, err: err}
 		}
 	}
-	w := weft{control: filepath.Join(dir, "weft"), proxy: filepath.Join(dir, "weft-proxy")}
+	w := weft{variant: usual, control: filepath.Join(dir, "weft"), proxy: filepath.Join(dir, "weft-proxy")}
 	for _, p := range []string{w.control, w.proxy} {
 		if _, err := exec.LookPath(p); err != nil {
 			return nil, &problem{what: "weft is not here; it is left out", why: err.Error(), next: []string{"go build -o " + dir + "/ ./cmd/..."}, err: err}
@@ -52,7 +54,7 @@ func findWeft(ctx context.Context, o options) (peer, error) {
 }
 
 func (w weft) start(ctx context.Context, l *lab, c benchCase) (*deployment, error) {
-	d := &deployment{peer: "weft"}
+	d := &deployment{peer: w.name()}
 	// A directory for each case: nothing learned in one may help the next.
 	dir, err := os.MkdirTemp(l.dir, "weft-")
 	if err != nil {
@@ -62,7 +64,10 @@ func (w weft) start(ctx context.Context, l *lab, c benchCase) (*deployment, erro
 	if err := os.Mkdir(mesh, 0o700); err != nil {
 		return d, err
 	}
-	for name, data := range meshFiles() {
+	if w.variant.routes > 0 {
+		d.field = [2]string{routesField, strconv.Itoa(w.variant.routes)}
+	}
+	for name, data := range meshFiles(w.variant.routes) {
 		if err := os.WriteFile(filepath.Join(mesh, name), []byte(data), 0o600); err != nil {
 			return d, err
 		}
@@ -78,7 +83,7 @@ func (w weft) start(ctx context.Context, l *lab, c benchCase) (*deployment, erro
 	}
 	d.others = append(d.others, up)
 	socket := filepath.Join(runtime, "default.sock")
-	wait, cancel := context.WithTimeout(ctx, 10*time.Second)
+	wait, cancel := context.WithTimeout(ctx, 20*time.Second) // with 10,000 routes it has something to read
 	defer cancel()
 	if err := await(wait, "weft up", d.others, func(ctx context.Context) error {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
@@ -89,12 +94,17 @@ func (w weft) start(ctx context.Context, l *lab, c benchCase) (*deployment, erro
 	}); err != nil {
 		return d, err
 	}
-	if c.hops == 2 {
-		if _, err := w.startProxy(wait, d, l.server, filepath.Join(dir, "server.json"), weftServer(c, socket), env); err != nil {
+	if c.hops != 1 {
+		ready, err := w.startProxy(wait, d, l.server, filepath.Join(dir, "server.json"), w.variant.apply(weftServer(c, socket)), env)
+		if err != nil {
+			return d, err
+		}
+		if d.link, err = weftLink(c, ready.Link, dir, filepath.Join(dir, "state")); err != nil {
 			return d, err
 		}
 	}
-	ready, err := w.startProxy(wait, d, l.client, filepath.Join(dir, "client.json"), weftClient(c, socket), env)
+	d.socket, d.env = socket, env
+	ready, err := w.startProxy(wait, d, l.client, filepath.Join(dir, "client.json"), w.variant.apply(weftClient(c, socket)), env)
 	if err != nil {
 		return d, err
 	}
@@ -106,6 +116,44 @@ func (w weft) start(ctx context.Context, l *lab, c benchCase) (*deployment, erro
 	}
 	d.target = ready.Services[0].Listen
 	return d, nil
+}
+
+// edges asks the control plane how many callers it has heard of.
+func (w weft) edges(ctx context.Context, d *deployment) (int, error) {
+	cmd := exec.CommandContext(ctx, w.control, "stat", "-o", "json", "--control", d.socket)
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, fmt.Errorf("weft stat: %w", err)
+	}
+	var list struct{ Edges []json.RawMessage }
+	if err := json.Unmarshal(out, &list); err != nil {
+		return 0, fmt.Errorf("weft stat: %w", err)
+	}
+	return len(list.Edges), nil
+}
+
+// timeStart starts another proxy of the client's side, called name, whose state is kept in stateDir,
+// and ends it. It gives the milliseconds from exec to the line that says that it is ready. Each has
+// an account of its own, for the control plane issues certificates to one only so often.
+func (w weft) timeStart(ctx context.Context, l *lab, of *work, stateDir, name string, account int) (float64, error) {
+	if err := os.MkdirAll(stateDir, 0o700); err != nil {
+		return 0, err
+	}
+	cfg := weftClient(of.c, of.d.socket)
+	cfg.Name = meshNamespace + "/" + name
+	cfg.Workloads[0].Name, cfg.Workloads[0].ServiceAccount = name, fmt.Sprintf("start-%d", account)
+	cfg.StateDir = stateDir
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	d := &deployment{}
+	defer d.stop()
+	began := time.Now()
+	ready, err := w.startProxy(ctx, d, l.client, stateDir+".json", cfg, of.d.env)
+	took := time.Since(began)
+	if err == nil && len(ready.Services) != 1 {
+		err = fmt.Errorf("it is ready with %d services, want 1", len(ready.Services))
+	}
+	return float64(took.Microseconds()) / 1e3, err
 }
 
 // startProxy starts one proxy and waits for its answer on the ready descriptor.

@@ -49,7 +49,7 @@ func parseResult(out []byte) (loadResult, error) {
 		}
 		us := func(k string) time.Duration { return time.Duration(v[k]) * time.Microsecond }
 		return loadResult{requests: v["requests"], failed: v["failed"], bytes: v["bytes"], duration: us("micros"),
-			p50: us("p50"), p99: us("p99"), p999: us("p999")}, nil
+			p50: us("p50"), p99: us("p99"), p999: us("p999"), late: us("late"), held: v["held"]}, nil
 	}
 	return loadResult{}, fmt.Errorf("the load generator printed no result: %s", excerpt(out))
 }
