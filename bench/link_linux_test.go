@@ -16,6 +16,12 @@ import (
 
 // serveLinks is an HTTP/2 server with mTLS, by the standard library; answer is its handler.
 func serveLinks(t *testing.T, answer http.HandlerFunc) (linkConfig, *atomic.Int32) {
+	c, conns, _ := serveLinksUntil(t, answer)
+	return c, conns
+}
+
+// serveLinksUntil gives the server too.
+func serveLinksUntil(t *testing.T, answer http.HandlerFunc) (linkConfig, *atomic.Int32, *http.Server) {
 	t.Helper()
 	p := testPKI(t)
 	pair, err := tls.LoadX509KeyPair(p.serverCert, p.serverKey)
@@ -44,7 +50,7 @@ func serveLinks(t *testing.T, answer http.HandlerFunc) (linkConfig, *atomic.Int3
 	t.Cleanup(func() { _ = s.Close(); wg.Wait() })
 	c := p.link(0)
 	c.Addr, c.Fields = ln.Addr().String(), [][2]string{{"weft-to", "127.0.0.1:8081"}}
-	return c, &conns
+	return c, &conns, s
 }
 
 func TestIdleLinksAreHeldAndProved(t *testing.T) {
@@ -59,6 +65,20 @@ func TestIdleLinksAreHeldAndProved(t *testing.T) {
 	r, err := loadIdleLinks(t.Context(), c, 20, func() error { steps++; return nil })
 	if err != nil || steps != 3 || r.held != 20 || conns.Load() != 20 {
 		t.Errorf("%d steps, %d connections, %+v, %v; want 20 held", steps, conns.Load(), r, err)
+	}
+}
+
+func TestLinksThatWereClosedAreNotHeld(t *testing.T) {
+	c, _, s := serveLinksUntil(t, small)
+	steps := 0
+	r, err := loadIdleLinks(t.Context(), c, 10, func() error {
+		if steps++; steps == 3 {
+			return s.Close()
+		}
+		return nil
+	})
+	if err != nil || r.held != 0 {
+		t.Errorf("%d held, %v; want none", r.held, err)
 	}
 }
 

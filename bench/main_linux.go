@@ -36,7 +36,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	case o.list:
 		for _, c := range o.cases {
-			_, _ = fmt.Fprintf(stdout, "%-22s %s\n", c.id(), c.title())
+			_, _ = fmt.Fprintf(stdout, "%-24s %s\n", c.id(), c.title())
 		}
 		return exitDone
 	}

@@ -67,8 +67,11 @@ func (r *runner) rate(ctx context.Context, w *work) (sample, error) {
 }
 
 func (s *sample) setLatencies(k kind, load loadResult) {
-	for name, d := range map[string]time.Duration{"p50_us": load.p50, "p99_us": load.p99, "p999_us": load.p999, "late_p99_us": load.late} {
-		s.set(k, name, float64(d.Microseconds()))
+	for _, x := range []struct {
+		name string
+		d    time.Duration
+	}{{"p50_us", load.p50}, {"p99_us", load.p99}, {"p999_us", load.p999}, {"late_p99_us", load.late}} {
+		s.set(k, x.name, float64(x.d.Microseconds()))
 	}
 }
 
