@@ -29,6 +29,15 @@ func colorOf(peer string) string {
 	return svgColor[name]
 }
 
+// heading is the title of a panel: the name of the case where that for people is longer than fits.
+func heading(c benchCase) string {
+	const fits = 72
+	if t := c.title(); len(t) <= fits {
+		return t
+	}
+	return c.id()
+}
+
 // axis is one of the two halves of a panel.
 type axis struct {
 	title    string
@@ -89,7 +98,7 @@ func writeSVG(w io.Writer, info runInfo, rs []result) error {
 
 func svgPanel(p func(string, ...any), r result, x, y int) {
 	const half = (svgCell - svgLabel - svgMargin) / 2
-	p(`<text x="%d" y="%d" font-weight="bold">%s</text>`+"\n", x, y+14, escapeXML(r.c.title()))
+	p(`<text x="%d" y="%d" font-weight="bold">%s</text>`+"\n", x, y+14, escapeXML(heading(r.c)))
 	for n, axis := range axes(r.c) {
 		left := x + svgLabel + n*half
 		p(`<text x="%d" y="%d" fill="#555555">%s</text>`+"\n", left, y+30, escapeXML(axis.title))
