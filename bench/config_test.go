@@ -142,7 +142,7 @@ func TestWhatWeftIsToldIsAcceptedByWeft(t *testing.T) {
 		if c.hops == 1 {
 			want = plainService
 		}
-		if s := weftClient(c, "x").Outbound.Services; len(s) != 1 || s[0].Service != want || int(s[0].Port) != c.port() {
+		if s := weftClient(c, "x").Workloads[0].Outbound.Services; len(s) != 1 || s[0].Service != want || int(s[0].Port) != c.port() {
 			t.Errorf("%s: listener %+v, want service %s", c.id(), s, want)
 		}
 	}

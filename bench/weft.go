@@ -47,7 +47,7 @@ func weftClient(c benchCase, control string) config.Config {
 		service = plainService
 	}
 	cfg := weftCommon("client", control, netip.AddrPortFrom(clientAddr, 0))
-	cfg.Outbound.Services = []config.ServiceListener{{Listen: "127.0.0.1:0", Namespace: meshNamespace, Service: service, Port: uint16(c.port())}}
+	cfg.Workloads[0].Outbound.Services = []config.ServiceListener{{Listen: "127.0.0.1:0", Namespace: meshNamespace, Service: service, Port: uint16(c.port())}}
 	return cfg
 }
 
@@ -66,8 +66,7 @@ func weftCommon(name, control string, link netip.AddrPort) config.Config {
 	return config.Config{
 		Name:      meshNamespace + "/" + name + "-1",
 		Control:   config.Control{Socket: control},
-		Workloads: []config.Workload{{Name: name + "-1", Namespace: meshNamespace, ServiceAccount: name}},
-		Link:      link.String(),
+		Workloads: []config.Workload{{Name: name + "-1", Namespace: meshNamespace, ServiceAccount: name, Link: link.String()}},
 		Loops:     1,
 		ReadyFD:   3,
 	}

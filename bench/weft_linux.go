@@ -99,7 +99,7 @@ func (w weft) start(ctx context.Context, l *lab, c benchCase) (*deployment, erro
 		if err != nil {
 			return d, err
 		}
-		if d.link, err = weftLink(c, ready.Link, dir, filepath.Join(dir, "state")); err != nil {
+		if d.link, err = weftLink(c, ready.Workloads[0].Link, dir, filepath.Join(dir, "state")); err != nil {
 			return d, err
 		}
 	}
@@ -111,10 +111,10 @@ func (w weft) start(ctx context.Context, l *lab, c benchCase) (*deployment, erro
 	if len(d.proxies) == 2 { // the client's side is shown first
 		d.proxies[0], d.proxies[1] = d.proxies[1], d.proxies[0]
 	}
-	if len(ready.Services) != 1 {
-		return d, &problem{what: "weft-proxy is ready without its listener", why: fmt.Sprintf("%d services in its answer, want 1", len(ready.Services))}
+	if len(ready.Workloads) == 0 || len(ready.Workloads[0].Services) != 1 {
+		return d, &problem{what: "weft-proxy is ready without its listener", why: fmt.Sprintf("its answer is %+v", ready)}
 	}
-	d.target = ready.Services[0].Listen
+	d.target = ready.Workloads[0].Services[0].Listen
 	return d, nil
 }
 
@@ -150,8 +150,8 @@ func (w weft) timeStart(ctx context.Context, l *lab, of *work, stateDir, name st
 	began := time.Now()
 	ready, err := w.startProxy(ctx, d, l.client, stateDir+".json", cfg, of.d.env)
 	took := time.Since(began)
-	if err == nil && len(ready.Services) != 1 {
-		err = fmt.Errorf("it is ready with %d services, want 1", len(ready.Services))
+	if err == nil && (len(ready.Workloads) != 1 || len(ready.Workloads[0].Services) != 1) {
+		err = fmt.Errorf("it is ready with %+v, want one workload with one service", ready.Workloads)
 	}
 	return float64(took.Microseconds()) / 1e3, err
 }

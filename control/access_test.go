@@ -40,7 +40,7 @@ func TestAProxyElsewhereJoinsByTokenAndIsServedOverMutualTLS(t *testing.T) {
 	cart := m.join(opt).ready()
 	cart.Subscribe(shop("cart"))
 	cart.until("it sees itself", has("cart", 80, 1))
-	if id := cart.Identity().Load().Pair.ID.String(); id != "spiffe://weft.local/ns/shop/sa/cart" {
+	if id := cart.Identity(0).Load().Pair.ID.String(); id != "spiffe://weft.local/ns/shop/sa/cart" {
 		t.Errorf("its identity is %s", id)
 	}
 
@@ -233,7 +233,7 @@ func TestARestartedProxyServesWhileTheControlPlaneIsDown(t *testing.T) {
 	if err := keeper.Handover(&pipe); err != nil {
 		t.Fatal(err)
 	}
-	opt.Handover = &pipe
+	opt.Workloads[0].Handover = &pipe
 	again := m.join(opt).ready()
 	if !has("cart", 80, 1)(again.Table()) {
 		t.Error("the restarted proxy does not know cart")
@@ -244,7 +244,7 @@ func TestARestartedProxyServesWhileTheControlPlaneIsDown(t *testing.T) {
 	// Its identity is good for a link: shake hands with the keeper's as a peer.
 	a, b := net.Pipe()
 	server := tls.Server(a, keeper.Store().ServerConfig())
-	client := tls.Client(b, again.Identity().ClientConfig("spiffe://weft.local/ns/shop/sa/web"))
+	client := tls.Client(b, again.Identity(0).ClientConfig("spiffe://weft.local/ns/shop/sa/web"))
 	errs := make(chan error, 1)
 	go func() { errs <- server.Handshake() }()
 	if err := client.Handshake(); err != nil {

@@ -37,7 +37,7 @@ func TestProxiesSeeEachOtherComeAndGo(t *testing.T) {
 	if want := "spiffe://weft.local/ns/shop/sa/cart"; e.Identity != want || e.Link.Port() != 15001 || e.Addr.Port() != 8081 {
 		t.Errorf("endpoint %+v, want identity %s, link port 15001, port 8081", e, want)
 	}
-	if got := cart.Identity().Load().Pair.ID.String(); got != e.Identity {
+	if got := cart.Identity(0).Load().Pair.ID.String(); got != e.Identity {
 		t.Errorf("cart's certificate is for %s, its endpoint says %s", got, e.Identity)
 	}
 
@@ -54,7 +54,7 @@ func TestDrainingIsKnownEverywhereBeforeDrainReturns(t *testing.T) {
 	web.until("cart has an endpoint", has("cart", 80, 1))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := cart.Drain(ctx); err != nil {
+	if err := cart.Drain(ctx, 0); err != nil {
 		t.Fatalf("Drain: %v", err)
 	}
 	s, _ := web.Table().Service(shop("cart"))
@@ -113,7 +113,7 @@ func TestARestartKeepsTheRootAndTheEndpoints(t *testing.T) {
 	web := m.join(workload("web")).ready()
 	web.Subscribe(shop("cart"))
 	web.until("cart has an endpoint", has("cart", 80, 1))
-	before := web.Identity().Load()
+	before := web.Identity(0).Load()
 	down()
 	if s, err := os.Lstat(m.socket); err == nil {
 		t.Errorf("the socket %v was left behind", s.Name())
@@ -138,7 +138,7 @@ func TestARestartKeepsTheRootAndTheEndpoints(t *testing.T) {
 		}
 		break
 	}
-	if !web.Identity().Load().Bundle.Equal(before.Bundle) {
+	if !web.Identity(0).Load().Bundle.Equal(before.Bundle) {
 		t.Error("the bundle changed")
 	}
 	_ = cart

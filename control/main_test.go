@@ -121,11 +121,12 @@ type proxy struct {
 
 func workload(name string, ports ...uint16) agent.Options {
 	opt := agent.Options{
-		Name: "shop/" + name, Build: "test", Workload: config.Workload{Name: name, Namespace: "shop", Service: name},
-		Link: netip.MustParseAddrPort("127.0.0.1:15001"),
+		Name: "shop/" + name, Build: "test", Workloads: []agent.Workload{{
+			Workload: config.Workload{Name: name, Namespace: "shop", Service: name}, Link: netip.MustParseAddrPort("127.0.0.1:15001"),
+		}},
 	}
 	for _, p := range ports {
-		opt.Workload.Ports = append(opt.Workload.Ports, config.Port{Addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), p), Protocol: "http"})
+		opt.Workloads[0].Ports = append(opt.Workloads[0].Ports, config.Port{Addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), p), Protocol: "http"})
 	}
 	return opt
 }

@@ -17,7 +17,7 @@ func TestEveryQuestionTakesTheSameNames(t *testing.T) {
 	m := newMesh(t)
 	m.up()
 	opt := workload("cart-v2-17", 8081) // as `weft run --name cart-v2 --service cart --service-account store` registers it
-	opt.Workload.Service, opt.Workload.ServiceAccount, opt.Workload.Labels = "cart", "store", map[string]string{"app": "cart-v2"}
+	opt.Workloads[0].Service, opt.Workloads[0].ServiceAccount, opt.Workloads[0].Labels = "cart", "store", map[string]string{"app": "cart-v2"}
 	opt.Metrics = "127.0.0.1:9090"
 	opt.ReportEvery = time.Millisecond
 	opt.Reporter = &once{s: []report.Series{{
@@ -110,7 +110,7 @@ func TestAChangeIsCountedUnderWhatWasEdited(t *testing.T) {
 	m.opt.Reloaded = reloadCounts(reloaded)
 	m.up()
 	opt := workload("cart-1", 8081)
-	opt.Workload.Service, opt.Workload.Labels = "", map[string]string{"app": "cart"}
+	opt.Workloads[0].Service, opt.Workloads[0].Labels = "", map[string]string{"app": "cart"}
 	m.join(opt).ready()
 	service := func(selector, port string) string {
 		return "apiVersion: v1\nkind: Service\nmetadata: {name: cart, namespace: shop}\nspec: {selector: {app: " + selector + "}, ports: [{port: " + port + ", targetPort: 8081, appProtocol: http}]}\n"

@@ -16,7 +16,7 @@ func TestACertificateIsRenewedAtHalfOfItsLifeWithANewKey(t *testing.T) {
 	opt := workload("cart", 8081)
 	opt.Now = now
 	cart := m.join(opt).ready()
-	store := cart.Identity()
+	store := cart.Identity(0)
 	first := store.Load()
 	touch := func() <-chan struct{} { // makes the keeper look at the clock now rather than within half a minute
 		store.SetBundle(first.Bundle)
@@ -49,7 +49,7 @@ func TestProxiesGetNewCertificatesFromANewRoot(t *testing.T) {
 	m := newMesh(t)
 	_, down := m.up()
 	cart := m.join(workload("cart", 8081)).ready()
-	before := cart.Identity().Load()
+	before := cart.Identity(0).Load()
 	down()
 	other := newMesh(t)
 	other.socket, other.opt.Socket = m.socket, m.socket
@@ -59,7 +59,7 @@ func TestProxiesGetNewCertificatesFromANewRoot(t *testing.T) {
 	}
 	limit := time.After(patience)
 	for {
-		st, changed := cart.Identity().Load(), cart.Identity().Changed()
+		st, changed := cart.Identity(0).Load(), cart.Identity(0).Changed()
 		if st.Pair != before.Pair && !st.Bundle.Equal(before.Bundle) {
 			return
 		}

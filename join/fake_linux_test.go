@@ -34,7 +34,9 @@ func fakeProxy() error {
 	if err != nil {
 		return err
 	}
-	ready := config.Ready{PID: os.Getpid()}
+	w := &cfg.Workloads[0]
+	ready := config.ReadyWorkload{Name: w.Name, Namespace: w.Namespace}
+	all := config.Ready{PID: os.Getpid()}
 	out := os.NewFile(uintptr(cfg.ReadyFD), "ready")
 	wish := func(name string) bool {
 		_, err := os.Stat(filepath.Join(filepath.Dir(cfg.StateDir), name))
@@ -59,35 +61,35 @@ func fakeProxy() error {
 		go accept(l, serve)
 		return l.Addr().String()
 	}
-	ready.Link = listen(cfg.Link, func(c net.Conn) { relay(c, cfg.Workloads[0]) })
-	if cfg.Outbound.Proxy != "" {
-		ready.Proxy = listen(cfg.Outbound.Proxy, func(c net.Conn) { answerHTTP(c) })
+	ready.Link = listen(w.Link, func(c net.Conn) { relay(c, *w) })
+	if w.Outbound.Proxy != "" {
+		ready.Proxy = listen(w.Outbound.Proxy, func(c net.Conn) { answerHTTP(c) })
 	}
 	if cfg.Metrics != "" {
-		ready.Metrics = listen(cfg.Metrics, answerHTTP)
+		all.Metrics = listen(cfg.Metrics, answerHTTP)
 	}
-	for _, s := range cfg.Outbound.Services {
+	for _, s := range w.Outbound.Services {
 		text := fmt.Sprintf("service %s/%s:%d by %d\n", s.Namespace, s.Service, s.Port, os.Getpid())
 		s.Listen = listen(s.Listen, func(c net.Conn) { _, _ = io.WriteString(c, text) })
 		ready.Services = append(ready.Services, s)
 	}
-	for i, fd := range cfg.Outbound.TransparentFDs {
+	for i, fd := range w.Outbound.TransparentFDs {
 		l, e := net.FileListener(os.NewFile(uintptr(fd), "transparent"))
 		if e != nil {
 			return e
 		}
 		go accept(l, func(c net.Conn) { tellDestination(c, i == 1) })
 	}
-	for _, fd := range cfg.Outbound.DNSFDs {
+	for _, fd := range w.Outbound.DNSFDs {
 		conn, e := net.FilePacketConn(os.NewFile(uintptr(fd), "dns"))
 		if e != nil {
 			return e
 		}
-		s := &dns.Server{Conn: conn, Namespace: cfg.Workloads[0].Namespace, Names: onlyCart{}, Table: table}
+		s := &dns.Server{Conn: conn, Namespace: w.Namespace, Names: onlyCart{}, Table: table}
 		go func() { _ = s.Serve(context.Background()) }()
 	}
-	if cfg.IdentityFD > 0 {
-		b, _ := io.ReadAll(os.NewFile(uintptr(cfg.IdentityFD), "identity"))
+	if w.IdentityFD > 0 {
+		b, _ := io.ReadAll(os.NewFile(uintptr(w.IdentityFD), "identity"))
 		fmt.Fprintf(os.Stderr, "identity of %d bytes\n", len(b))
 	}
 	if err != nil {
@@ -95,7 +97,8 @@ func fakeProxy() error {
 		return err
 	}
 	_ = os.WriteFile(filepath.Join(filepath.Dir(cfg.StateDir), "proxy.pid"), []byte(strconv.Itoa(os.Getpid())), 0o600)
-	_ = json.NewEncoder(out).Encode(ready)
+	all.Workloads = []config.ReadyWorkload{ready}
+	_ = json.NewEncoder(out).Encode(all)
 	_ = out.Close()
 	<-term
 	if wish("stubborn") {

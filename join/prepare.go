@@ -60,17 +60,17 @@ func (s *site) prepare(ctx context.Context, o *Options, n uint64) (*config.Confi
 		return nil, err
 	}
 	cfg := &config.Config{
-		Name:          o.Namespace + "/" + o.Instance,
-		Control:       o.Control,
-		LinkAdvertise: o.LinkAdvertise,
-		Unreported:    o.Unreported,
-		StateDir:      s.state,
-		Driver:        o.Driver,
-		Loops:         o.Loops,
+		Name:       o.Namespace + "/" + o.Instance,
+		Control:    o.Control,
+		Unreported: o.Unreported,
+		StateDir:   s.state,
+		Driver:     o.Driver,
+		Loops:      o.Loops,
 		// A little less than we wait for, so that it is the proxy who ends its connections.
 		DrainTimeout: config.Duration(o.DrainTimeout * 4 / 5),
 	}
-	if cfg.Link, err = s.reservations.take(o.Link); err != nil {
+	w := workload(o)
+	if w.Link, err = s.reservations.take(o.Link); err != nil {
 		return nil, notReady(err.Error(), err)
 	}
 	if o.Metrics {
@@ -86,27 +86,26 @@ func (s *site) prepare(ctx context.Context, o *Options, n uint64) (*config.Confi
 	}
 	appAddr := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	if o.Transparent {
-		if err := s.prepareTransparent(o, cfg); err != nil {
+		if err := s.prepareTransparent(o, &w.Outbound); err != nil {
 			return nil, err
 		}
 		appAddr = s.netns.IPv4().Inside
-	} else if err := s.prepareListeners(o, cfg); err != nil {
+	} else if err := s.prepareListeners(o, &w.Outbound); err != nil {
 		return nil, notReady(err.Error(), err)
 	}
-	cfg.Workloads = []config.Workload{workload(o, appAddr)}
+	for _, p := range o.Ports {
+		w.Ports = append(w.Ports, config.Port{Name: p.Name, Addr: netip.AddrPortFrom(appAddr, p.Number), Protocol: p.Protocol})
+	}
+	cfg.Workloads = []config.Workload{w}
 	return cfg, nil
 }
 
-// workload is the application as the proxy knows it.
-func workload(o *Options, addr netip.Addr) config.Workload {
-	w := config.Workload{
+// workload is the application as the proxy knows it, but for its ports and listeners.
+func workload(o *Options) config.Workload {
+	return config.Workload{
 		Name: o.Instance, Namespace: o.Namespace, ServiceAccount: o.ServiceAccount,
-		Service: o.Service, Labels: o.Labels, Zone: o.Zone,
+		Service: o.Service, Labels: o.Labels, Zone: o.Zone, LinkAdvertise: o.LinkAdvertise,
 	}
-	for _, p := range o.Ports {
-		w.Ports = append(w.Ports, config.Port{Name: p.Name, Addr: netip.AddrPortFrom(addr, p.Number), Protocol: p.Protocol})
-	}
-	return w
 }
 
 // listServices asks the control plane.
@@ -132,14 +131,14 @@ func listServices(ctx context.Context, o *Options) ([]model.Service, error) {
 
 // prepareListeners sets up capture without privilege: a proxy for HTTP clients and a local
 // address for each port of each service.
-func (s *site) prepareListeners(o *Options, cfg *config.Config) (err error) {
-	if cfg.Outbound.Proxy, err = s.reservations.take("127.0.0.1:0"); err != nil {
+func (s *site) prepareListeners(o *Options, out *config.Outbound) (err error) {
+	if out.Proxy, err = s.reservations.take("127.0.0.1:0"); err != nil {
 		return err
 	}
 	left := 0
 	for _, svc := range s.services {
 		for _, p := range svc.Ports {
-			if len(cfg.Outbound.Services) == maxServiceListeners {
+			if len(out.Services) == maxServiceListeners {
 				left++
 				continue
 			}
@@ -147,20 +146,20 @@ func (s *site) prepareListeners(o *Options, cfg *config.Config) (err error) {
 			if err != nil {
 				return err
 			}
-			cfg.Outbound.Services = append(cfg.Outbound.Services, config.ServiceListener{
+			out.Services = append(out.Services, config.ServiceListener{
 				Listen: listen, Namespace: svc.Namespace, Service: svc.Name.Name, Port: p.Port,
 			})
 		}
 	}
 	if left > 0 {
 		e := codes.New("W4114", "not every service got an address of its own")
-		o.Log.Warn(e.What, "code", e.Code, "ports", len(cfg.Outbound.Services), "without", left)
+		o.Log.Warn(e.What, "code", e.Code, "ports", len(out.Services), "without", left)
 	}
 	return nil
 }
 
 // prepareTransparent sets up capture in a network namespace.
-func (s *site) prepareTransparent(o *Options, cfg *config.Config) error {
+func (s *site) prepareTransparent(o *Options, out *config.Outbound) error {
 	r, real := machineResolver()
 	if !real.IsValid() {
 		// Any address will do for UDP, which is redirected; it must only not be a loopback.
@@ -180,13 +179,13 @@ func (s *site) prepareTransparent(o *Options, cfg *config.Config) error {
 		return err
 	}
 	for _, server := range r.servers {
-		cfg.Outbound.DNSUpstreams = append(cfg.Outbound.DNSUpstreams, server.String())
+		out.DNSUpstreams = append(out.DNSUpstreams, server.String())
 	}
 	return nil
 }
 
 // addresses are where the application finds the services.
-func (s *site) addresses(ready config.Ready) []serviceAddr {
+func (s *site) addresses(ready config.ReadyWorkload) []serviceAddr {
 	if s.netns != nil {
 		return transparentAddrs(s.services)
 	}

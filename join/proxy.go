@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 
 	"github.com/weft-mesh/weft/codes"
@@ -24,7 +25,7 @@ const maxReady = 1 << 20
 type proxy struct {
 	cmd   *exec.Cmd
 	log   *lines
-	ready config.Ready
+	ready config.Ready  // of one workload
 	done  chan struct{} // closed when the process has ended and been waited for
 	err   error         // of Wait; valid after done
 
@@ -61,17 +62,19 @@ func (l *launcher) start(ctx context.Context, handOver bool) (*proxy, error) {
 	files := []*os.File{readyW}
 	inherit := func(f *os.File) int { files = append(files, f); return 2 + len(files) }
 	cfg.ReadyFD = 3
+	cfg.Workloads = slices.Clone(cfg.Workloads) // the descriptors are of this start only
+	w := &cfg.Workloads[0]
 	for _, f := range l.tcp {
-		cfg.Outbound.TransparentFDs = append(cfg.Outbound.TransparentFDs, inherit(f))
+		w.Outbound.TransparentFDs = append(w.Outbound.TransparentFDs, inherit(f))
 	}
 	for _, f := range l.dns {
-		cfg.Outbound.DNSFDs = append(cfg.Outbound.DNSFDs, inherit(f))
+		w.Outbound.DNSFDs = append(w.Outbound.DNSFDs, inherit(f))
 	}
 	finishIdentity := func() {}
 	if handOver && l.identity != nil {
 		var r *os.File
 		if r, finishIdentity = l.pipeIdentity(); r != nil {
-			cfg.IdentityFD = inherit(r)
+			w.IdentityFD = inherit(r)
 			defer func() { _ = r.Close() }()
 		}
 	}
@@ -162,6 +165,9 @@ func (p *proxy) awaitReady(ctx context.Context, said *bufio.Reader, timeout time
 		}
 		if p.ready.Error != "" {
 			return notReady(p.ready.Error, nil)
+		}
+		if n := len(p.ready.Workloads); n != 1 {
+			return notReady(fmt.Sprintf("it says that it serves %d workloads, not one", n), nil)
 		}
 		return nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):

@@ -134,16 +134,17 @@ func startProxy(ctx context.Context, o *Options, s *site, binary string, thread 
 // runApp runs the application beside its proxy and ends the proxy after it.
 func runApp(ctx context.Context, o *Options, s *site, sup *supervisor, thread *node.Thread, signals <-chan os.Signal) (int, error) {
 	ready := sup.ready()
+	mine := ready.Workloads[0]
 	if s.netns != nil {
 		thread = s.netns.Thread()
 	}
-	a, code, err := startApp(o, environ(o, s, ready), thread)
+	a, code, err := startApp(o, environ(o, s, mine), thread)
 	if err != nil {
 		sup.stop(nil)
 		return code, err
 	}
 	o.Log.Info("joined the mesh", "workload", o.Namespace+"/"+o.Instance, "service", o.Namespace+"/"+o.Service,
-		"pid", a.cmd.Process.Pid, "proxy", ready.PID, "link", ready.Link, "http_proxy", ready.Proxy, "metrics", ready.Metrics)
+		"pid", a.cmd.Process.Pid, "proxy", ready.PID, "link", mine.Link, "http_proxy", mine.Proxy, "metrics", ready.Metrics)
 
 	if ready.Metrics != "" {
 		fmt.Fprintf(o.Stderr, "weft: metrics of %s/%s at http://%s/metrics\n", o.Namespace, o.Instance, ready.Metrics) // a closed terminal ends no run
@@ -167,7 +168,7 @@ func runApp(ctx context.Context, o *Options, s *site, sup *supervisor, thread *n
 }
 
 // environ is the application's environment.
-func environ(o *Options, s *site, ready config.Ready) []string {
+func environ(o *Options, s *site, ready config.ReadyWorkload) []string {
 	env := newEnvironment(o.Env)
 	env.setSelf(o)
 	env.setServices(s.addresses(ready))

@@ -60,17 +60,18 @@ func (s *supervisor) start(ctx context.Context) error {
 func (s *supervisor) adopt(p *proxy) {
 	s.current = p
 	s.serving.Store(p)
-	c := &s.launcher.config
+	c := &s.launcher.config.Workloads[0]
+	ready := &p.ready.Workloads[0]
 	keep := func(field *string, got string) {
 		if *field != "" && got != "" {
 			*field = got
 		}
 	}
-	keep(&c.Link, p.ready.Link)
-	keep(&c.Outbound.Proxy, p.ready.Proxy)
-	keep(&c.Metrics, p.ready.Metrics)
-	if len(p.ready.Services) == len(c.Outbound.Services) {
-		for i, got := range p.ready.Services {
+	keep(&c.Link, ready.Link)
+	keep(&c.Outbound.Proxy, ready.Proxy)
+	keep(&s.launcher.config.Metrics, p.ready.Metrics)
+	if len(ready.Services) == len(c.Outbound.Services) {
+		for i, got := range ready.Services {
 			want := c.Outbound.Services[i]
 			if got.Namespace == want.Namespace && got.Service == want.Service && got.Port == want.Port {
 				keep(&c.Outbound.Services[i].Listen, got.Listen)

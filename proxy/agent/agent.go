@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"log/slog"
 	mrand "math/rand/v2"
 	"net/netip"
@@ -13,31 +12,27 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/weft-mesh/weft/api/report"
 	"github.com/weft-mesh/weft/codes"
 	"github.com/weft-mesh/weft/decide"
 	"github.com/weft-mesh/weft/identity"
 	"github.com/weft-mesh/weft/model"
-	"github.com/weft-mesh/weft/model/wire"
 	"github.com/weft-mesh/weft/proxy/config"
 )
 
 // Options say what an Agent keeps up.
 type Options struct {
-	Control  config.Control
-	Name     string          // of the proxy; unique in the mesh
-	Build    string          // version of the proxy, for weft status
-	Workload config.Workload // whom the proxy serves
-	Link     netip.AddrPort  // where peers dial the proxy; needed if the workload has ports
-	Node     string          // host name, for display
-	Metrics  string          // where the proxy serves metrics, "ip:port", for weft status; empty: nowhere
+	Control   config.Control
+	Name      string     // of the proxy; unique in the mesh
+	Build     string     // version of the proxy, for weft status
+	Workloads []Workload // whom the proxy serves, at least one
+	Node      string     // host name, for display
+	Metrics   string     // where the proxy serves metrics, "ip:port", for weft status; empty: nowhere
 
 	// StateDir keeps the last good view; empty: not kept.
 	StateDir string
-
-	// Handover, if not nil, is read to its end at the start of Run for an initial identity
-	// (identity.WriteHandover). If it cannot be used, that is logged and the control plane asked.
-	Handover io.Reader
 
 	// OnTable is called with each new table, from one goroutine at a time, before the control
 	// plane is told that it is in force: when it returns, the table must be. It must not block.
@@ -59,32 +54,39 @@ type Reporter interface {
 	Collect(add func(report.Series))
 }
 
-// Agent keeps a proxy in touch with the control plane. Its methods are safe for concurrent use.
+// Agent keeps a proxy in touch with the control plane: one view for all of its workloads, an
+// identity and a registration for each. Its methods are safe for concurrent use.
 type Agent struct {
 	opt      Options
 	instance string
 	log      *slog.Logger
-	keeper   *Keeper
+	members  []*member  // in the order of Options.Workloads
+	keepers  []*Keeper  // of their identities
+	channels []*channel // to the control plane; the first also carries discovery
 	subs     subscriptions
-	reports  outbox
 
 	table atomic.Pointer[decide.Table]
 
-	mu       sync.Mutex // guards what follows; a leaf
-	status   Status
-	changed  chan struct{} // closed and replaced whenever a table or an absence came
-	absent   map[netip.Addr]bool
-	draining bool
+	mu      sync.Mutex // guards what follows; a leaf
+	status  Status
+	changed chan struct{} // closed and replaced whenever a table or an absence came
+	absent  map[netip.Addr]bool
+
+	collecting sync.Mutex // held while the Reporter is asked
 
 	ready     chan struct{}
 	readyOnce sync.Once
-	synced    latch // a live update was acknowledged
-	restored  latch // a view from disk is in force
-	offline   latch // the control plane could not be reached for a while
-	enrolled  latch // registered at least once
+	synced    latch         // a live update was acknowledged
+	restored  latch         // a view from disk is in force
+	offline   latch         // the control plane could not be reached for a while
+	renewed   chan struct{} // has room for one: an identity changed
+}
 
-	drain   chan struct{} // closed by Drain
-	drained latch         // the control plane settled the draining
+// channel is one connection to the control plane, and the reports that go over it.
+type channel struct {
+	keeper  *Keeper // whose identity it proves, over TCP
+	conn    *grpc.ClientConn
+	reports outbox
 }
 
 // Status is the agent's state, for the admin page and logs.
@@ -98,7 +100,7 @@ type Status struct {
 	Rejected  uint64    `json:"rejected"`            // resources that could not be used, since the start
 	LastError string    `json:"lastError,omitempty"` // of the control plane's connection; empty while connected
 
-	// RegisterError is why the workload was refused, e.g. its name is taken; empty if it was not.
+	// RegisterError is why a workload was refused, e.g. its name is taken; empty if none was.
 	RegisterError string `json:"registerError,omitempty"`
 }
 
@@ -119,48 +121,24 @@ func New(opt Options) (*Agent, error) {
 	if opt.Name == "" {
 		return nil, badOptions("the proxy has no name")
 	}
-	w := opt.Workload
-	if len(w.Ports) > 0 && !opt.Link.IsValid() {
-		return nil, badOptions("workload " + w.Namespace + "/" + w.Name + " has ports and the proxy no link address")
-	}
-	keeper, err := NewKeeper(KeeperOptions{
-		Control: opt.Control, Namespace: w.Namespace, ServiceAccount: serviceAccount(w),
-		Log: opt.Log, Now: opt.Now, Rand: opt.Rand,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := identity.ValidLabel("workload", w.Name); err != nil {
-		return nil, badOptions(err.Error())
-	}
-	for _, p := range w.Ports {
-		if _, ok := wire.ProtocolByName(p.Protocol); !ok {
-			return nil, badOptions(fmt.Sprintf("port %s speaks %q; want detect, http, http2, grpc, tcp or tls", p.Addr, p.Protocol))
-		}
+	if len(opt.Workloads) == 0 {
+		return nil, badOptions("the proxy has no workload")
 	}
 	id := make([]byte, 12)
 	if _, err := rand.Read(id); err != nil {
 		return nil, fmt.Errorf("random instance id: %w", err)
 	}
 	a := &Agent{
-		opt: opt, instance: hex.EncodeToString(id), log: opt.Log, keeper: keeper,
-		changed: make(chan struct{}), ready: make(chan struct{}), drain: make(chan struct{}),
-		synced: newLatch(), restored: newLatch(), offline: newLatch(), enrolled: newLatch(), drained: newLatch(),
+		opt: opt, instance: hex.EncodeToString(id), log: opt.Log,
+		changed: make(chan struct{}), ready: make(chan struct{}), renewed: make(chan struct{}, 1),
+		synced: newLatch(), restored: newLatch(), offline: newLatch(),
 	}
 	a.subs.init()
-	a.reports.init()
 	a.status.Since = opt.Now()
-	return a, nil
-}
-
-func serviceAccount(w config.Workload) string {
-	switch {
-	case w.ServiceAccount != "":
-		return w.ServiceAccount
-	case w.Service != "":
-		return w.Service
+	if err := a.enlist(); err != nil {
+		return nil, err
 	}
-	return w.Name
+	return a, nil
 }
 
 func badOptions(why string) error {
@@ -169,12 +147,12 @@ func badOptions(why string) error {
 	return e
 }
 
-// Identity gives the store of the workload's certificate and roots: make the TLS settings of
-// links from it.
-func (a *Agent) Identity() *identity.Store { return a.keeper.Store() }
+// Identity gives the store of the certificate and roots of workload i of the options: make the
+// TLS settings of its links from it. Workloads of one identity have one store.
+func (a *Agent) Identity(i int) *identity.Store { return a.members[i].keeper.Store() }
 
-// Ready gives a channel that is closed once there is an identity and a view in force: that of
-// the control plane, or, if it cannot be reached, the last good one.
+// Ready gives a channel that is closed once each workload has an identity and a view is in force:
+// that of the control plane, or, if it cannot be reached, the last good one.
 func (a *Agent) Ready() <-chan struct{} { return a.ready }
 
 // Table gives the table in force, or nil before the first.
@@ -219,21 +197,24 @@ func (a *Agent) Await(ctx context.Context, n model.Name) (s *decide.Service, kno
 func (a *Agent) Status() Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.status
+	st := a.status
+	for _, m := range a.members {
+		if m.refusal != "" {
+			st.RegisterError = m.refusal
+			break
+		}
+	}
+	return st
 }
 
-// Drain tells the control plane that the workload takes no new requests and waits until the
-// other proxies know, the control plane gives up waiting for them, or ctx ends. Without a
-// connection it waits for ctx.
-func (a *Agent) Drain(ctx context.Context) error {
-	a.mu.Lock()
-	if !a.draining {
-		a.draining = true
-		close(a.drain)
-	}
-	a.mu.Unlock()
+// Drain tells the control plane that workload i takes no new requests and waits until the other
+// proxies know, the control plane gives up waiting for them, or ctx ends. Without a connection it
+// waits for ctx.
+func (a *Agent) Drain(ctx context.Context, i int) error {
+	m := a.members[i]
+	m.drain.set()
 	select {
-	case <-a.drained.done():
+	case <-m.drained.done():
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -242,53 +223,80 @@ func (a *Agent) Drain(ctx context.Context) error {
 
 // Run keeps everything up until ctx ends, then leaves the registry and returns nil. It returns
 // early only if the options cannot work. Call it once.
-func (a *Agent) Run(ctx context.Context) error {
-	a.takeHandover()
+func (a *Agent) Run(ctx context.Context) (err error) {
+	for _, m := range a.members {
+		if err := m.takeHandover(a.opt.Now()); err != nil {
+			a.log.Warn("identity handed over was not used", "workload", m.path(), "err", err)
+		}
+	}
 	disk := newDisk(a.opt.StateDir, a.opt.Name, a.log)
 	view := a.restore(disk)
 
-	conn, err := a.keeper.dialer().open(a.keeper.Store())
-	if err != nil {
-		return err
+	defer func() {
+		for _, ch := range a.channels {
+			if ch.conn == nil {
+				continue
+			}
+			if cerr := ch.conn.Close(); cerr != nil && err == nil {
+				err = fmt.Errorf("closing the control plane's connection: %w", cerr)
+			}
+		}
+	}()
+	for _, ch := range a.channels {
+		if ch.conn, err = ch.keeper.dialer().open(ch.keeper.Store()); err != nil {
+			return err
+		}
 	}
-	var wg sync.WaitGroup
-	for _, part := range []func(context.Context){
-		func(ctx context.Context) { _ = a.keeper.Run(ctx) },
-		func(ctx context.Context) { a.runDiscovery(ctx, conn, view, disk) },
-		func(ctx context.Context) { a.runRegistration(ctx, conn) },
-		func(ctx context.Context) { a.runReports(ctx, conn) },
+	parts := []func(context.Context){
+		func(ctx context.Context) { a.runDiscovery(ctx, a.channels[0], view, disk) },
 		a.watchReady,
 		a.markOffline,
 		disk.run,
-	} {
+	}
+	for _, k := range a.keepers {
+		parts = append(parts, func(ctx context.Context) { _ = k.Run(ctx) }, func(ctx context.Context) { a.watchIdentity(ctx, k) })
+	}
+	for _, m := range a.members {
+		parts = append(parts, func(ctx context.Context) { a.runRegistration(ctx, m) })
+	}
+	for _, ch := range a.channels {
+		parts = append(parts, func(ctx context.Context) { a.runReports(ctx, ch) })
+	}
+	var wg sync.WaitGroup
+	for _, part := range parts {
 		wg.Go(func() { part(ctx) })
 	}
 	wg.Wait()
-	if err := conn.Close(); err != nil {
-		return fmt.Errorf("closing the control plane's connection: %w", err)
-	}
 	return nil
 }
 
-// handoverTimeout bounds the wait for a supervisor that was to write at once.
-const handoverTimeout = 5 * time.Second
+// watchIdentity passes on that an identity changed, until ctx ends.
+func (a *Agent) watchIdentity(ctx context.Context, k *Keeper) {
+	for {
+		changed := k.store.Changed()
+		select {
+		case a.renewed <- struct{}{}:
+		default:
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
 
-// takeHandover reads the initial identity, if one is given.
-func (a *Agent) takeHandover() {
-	if a.opt.Handover == nil {
-		return
+// await waits, over TCP, for the certificate without which the control plane takes no stream. It
+// is false if ctx ended first.
+func (ch *channel) await(ctx context.Context, control config.Control) bool {
+	if control.Socket != "" {
+		return true
 	}
-	// A supervisor that forgets to close its end must not hold the proxy up. Not every descriptor
-	// takes a deadline, and then its owner is trusted.
-	if d, ok := a.opt.Handover.(interface{ SetReadDeadline(time.Time) error }); ok {
-		_ = d.SetReadDeadline(time.Now().Add(handoverTimeout))
-	}
-	p, b, err := identity.ReadHandover(a.opt.Handover, a.opt.Now())
-	if err == nil {
-		err = a.keeper.adopt(p, b)
-	}
-	if err != nil {
-		a.log.Warn("identity handed over was not used", "err", err)
+	select {
+	case <-ch.keeper.Ready():
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -304,13 +312,22 @@ func (a *Agent) watchReady(ctx context.Context) {
 		}
 		return true
 	}
-	if !wait(a.keeper.Ready()) {
-		return
+	for _, k := range a.keepers {
+		if !wait(k.Ready()) {
+			return
+		}
 	}
 	live := make(chan struct{})
 	go func() {
 		defer close(live)
-		wait(a.synced.done(), a.enrolled.done())
+		if !wait(a.synced.done()) {
+			return
+		}
+		for _, m := range a.members {
+			if !wait(m.enrolled.done()) {
+				return
+			}
+		}
 	}()
 	last := make(chan struct{})
 	go func() {

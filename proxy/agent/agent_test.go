@@ -182,7 +182,7 @@ func TestPausesGrowToABoundAndAreSpread(t *testing.T) {
 
 func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 	good := func() Options {
-		return Options{Name: "p", Control: config.Control{Socket: "/s"}, Workload: config.Workload{Name: "cart", Namespace: "shop"}}
+		return Options{Name: "p", Control: config.Control{Socket: "/s"}, Workloads: []Workload{{Workload: config.Workload{Name: "cart", Namespace: "shop"}}}}
 	}
 	if _, err := New(good()); err != nil {
 		t.Fatal(err)
@@ -191,14 +191,16 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 		"no name":                  func(o *Options) { o.Name = "" },
 		"no control plane":         func(o *Options) { o.Control = config.Control{} },
 		"two control planes":       func(o *Options) { o.Control.Addr = "a:1" },
-		"a namespace that is none": func(o *Options) { o.Workload.Namespace = "" },
-		"a workload without name":  func(o *Options) { o.Workload.Name, o.Workload.Service = "", "cart" },
-		"ports without a link":     func(o *Options) { o.Workload.Ports = make([]config.Port, 1) },
+		"a namespace that is none": func(o *Options) { o.Workloads[0].Namespace = "" },
+		"a workload without name":  func(o *Options) { o.Workloads[0].Name, o.Workloads[0].Service = "", "cart" },
+		"ports without a link":     func(o *Options) { o.Workloads[0].Ports = make([]config.Port, 1) },
 		"an unknown protocol": func(o *Options) {
-			o.Link = netip.MustParseAddrPort("127.0.0.1:1")
-			o.Workload.Ports = []config.Port{{Protocol: "smtp"}}
+			o.Workloads[0].Link = netip.MustParseAddrPort("127.0.0.1:1")
+			o.Workloads[0].Ports = []config.Port{{Protocol: "smtp"}}
 		},
-		"a token that is none": func(o *Options) { o.Control.Token = "x" },
+		"no workload":                    func(o *Options) { o.Workloads = nil },
+		"a workload that is there twice": func(o *Options) { o.Workloads = append(o.Workloads, o.Workloads[0]) },
+		"a token that is none":           func(o *Options) { o.Control.Token = "x" },
 	} {
 		o := good()
 		spoil(&o)

@@ -36,8 +36,10 @@ func (a *Agent) restore(d *disk) *view {
 	}
 	v := newView()
 	err = v.load(saved)
-	if b := a.Identity().Load().Bundle; err == nil && b != nil && b.TrustDomain != v.trustDomain {
-		err = fmt.Errorf("it is of %q, this mesh is %q", v.trustDomain, b.TrustDomain)
+	for _, k := range a.keepers {
+		if b := k.store.Load().Bundle; err == nil && b != nil && b.TrustDomain != v.trustDomain {
+			err = fmt.Errorf("it is of %q, this mesh is %q", v.trustDomain, b.TrustDomain)
+		}
 	}
 	if err != nil {
 		e := codes.New("W2204", "the last good view on disk was not used")
@@ -62,8 +64,12 @@ func (a *Agent) restore(d *disk) *view {
 
 // inForce compiles the view, publishes the table and gives what in it cannot work.
 func (a *Agent) inForce(v *view) (problems []string) {
-	if b := v.bundle(); b != nil && !b.Equal(a.Identity().Load().Bundle) {
-		a.Identity().SetBundle(b)
+	if b := v.bundle(); b != nil {
+		for _, k := range a.keepers {
+			if !b.Equal(k.store.Load().Bundle) {
+				k.store.SetBundle(b)
+			}
+		}
 	}
 	t, errs := decide.Compile(a.table.Load(), v.decideView())
 	if a.opt.OnTable != nil {
@@ -93,17 +99,13 @@ func (a *Agent) inForce(v *view) (problems []string) {
 }
 
 // runDiscovery keeps a discovery stream until ctx ends.
-func (a *Agent) runDiscovery(ctx context.Context, conn *grpc.ClientConn, v *view, d *disk) {
-	if a.opt.Control.Socket == "" {
-		select { // TCP takes no stream without a certificate
-		case <-a.keeper.Ready():
-		case <-ctx.Done():
-			return
-		}
+func (a *Agent) runDiscovery(ctx context.Context, ch *channel, v *view, d *disk) {
+	if !ch.await(ctx, a.opt.Control) {
+		return
 	}
 	for n := 0; ctx.Err() == nil; n++ {
 		began := a.opt.Now()
-		err := a.discoverOnce(ctx, conn, &v, d)
+		err := a.discoverOnce(ctx, ch.conn, &v, d)
 		if ctx.Err() != nil {
 			return
 		}
@@ -166,13 +168,14 @@ func (a *Agent) discoverOnce(ctx context.Context, conn *grpc.ClientConn, v **vie
 	if err != nil {
 		return err
 	}
-	renewed := a.Identity().Changed() // before the state is read
 	hello := &pb.Hello{
 		Proxy: a.opt.Name, Instance: a.instance, Build: a.opt.Build,
-		Workloads:     []*pb.Name{{Namespace: a.opt.Workload.Namespace, Name: a.opt.Workload.Name}},
 		Held:          (*v).holds(),
 		Subscriptions: a.subs.all(),
 		State:         a.state(),
+	}
+	for _, m := range a.members {
+		hello.Workloads = append(hello.Workloads, &pb.Name{Namespace: m.Namespace, Name: m.Name})
 	}
 
 	// The receiver ends when the stream's context does; this function waits for it.
@@ -207,8 +210,7 @@ func (a *Agent) discoverOnce(ctx context.Context, conn *grpc.ClientConn, v **vie
 			return ctx.Err()
 		case err := <-received:
 			return err
-		case <-renewed:
-			renewed = a.Identity().Changed()
+		case <-a.renewed:
 			if err := send(&pb.ProxyMessage{Message: &pb.ProxyMessage_State{State: a.state()}}); err != nil {
 				return err
 			}
@@ -244,11 +246,19 @@ func (a *Agent) discoverOnce(ctx context.Context, conn *grpc.ClientConn, v **vie
 	}
 }
 
-// state says what the control plane shows of the proxy.
+// state says what the control plane shows of the proxy: of several certificates the one that ends
+// first.
 func (a *Agent) state() *pb.ProxyState {
-	out := &pb.ProxyState{ClockOffsetMs: a.keeper.ClockOffset().Milliseconds(), Metrics: a.opt.Metrics}
-	if p := a.Identity().Load().Pair; p != nil {
-		out.CertificateNotAfter = p.NotAfter().Unix()
+	out := &pb.ProxyState{ClockOffsetMs: a.keepers[0].ClockOffset().Milliseconds(), Metrics: a.opt.Metrics}
+	for i, k := range a.keepers {
+		p := k.store.Load().Pair
+		if p == nil {
+			out.CertificateNotAfter = 0
+			break
+		}
+		if end := p.NotAfter().Unix(); i == 0 || end < out.CertificateNotAfter {
+			out.CertificateNotAfter = end
+		}
 	}
 	return out
 }

@@ -1,5 +1,6 @@
 // Package agent is the proxy's side of the control plane: goroutines beside the data path's
-// loops that keep an identity, a view and a registration, and carry telemetry away.
+// loops that keep an identity and a registration for each workload and one view for all of them,
+// and carry telemetry away.
 //
 // It hands whole immutable tables to the data path and takes names to subscribe to from it;
 // nothing here is ever waited for by a request, except at first contact with a new destination.

@@ -23,7 +23,7 @@ const (
 // outbox gathers telemetry until it is sent and answered. Deltas of one series are added up while
 // they wait, so that an outage costs memory by series, not by time.
 type outbox struct {
-	mu      sync.Mutex // guards all; taken by the reports goroutine only, and by tests
+	mu      sync.Mutex // guards all; a leaf
 	pending map[report.Key]*report.Counts
 	flight  *pb.ReportBatch // sent or to be sent again, and not answered
 	seq     uint64
@@ -32,21 +32,22 @@ type outbox struct {
 
 func (o *outbox) init() { o.pending = make(map[report.Key]*report.Counts) }
 
-// add takes one series in.
-func (o *outbox) add(s report.Series) {
+// add takes one series in. It reports whether it is the first for which there was no room.
+func (o *outbox) add(s report.Series) (firstDropped bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if c := o.pending[s.Key]; c != nil {
 		c.Add(&s.Counts)
-		return
+		return false
 	}
 	if len(o.pending) >= maxPending {
 		o.dropped++
-		return
+		return o.dropped == 1
 	}
 	var c report.Counts
 	c.Add(&s.Counts) // a copy: the buckets belong to the reporter
 	o.pending[s.Key] = &c
+	return false
 }
 
 // next gives the batch that is to be sent: the unanswered one, or a new one, or nil.
@@ -78,29 +79,38 @@ func (o *outbox) answered(seq uint64) {
 	}
 }
 
-// runReports collects and sends until ctx ends.
-func (a *Agent) runReports(ctx context.Context, conn *grpc.ClientConn) {
+// collect asks the Reporter, and gives each series to the channel that its client is known on:
+// over TCP a proxy may report for the identity of the connection only.
+func (a *Agent) collect() {
+	a.collecting.Lock()
+	defer a.collecting.Unlock()
+	a.opt.Reporter.Collect(func(s report.Series) {
+		to := a.channels[0]
+		if len(a.channels) > 1 && s.Direction == report.Outbound {
+			for _, m := range a.members {
+				if m.Namespace == s.Source.Namespace && m.Name == s.Source.Name {
+					to = m.channel
+				}
+			}
+		}
+		if first := to.reports.add(s); first {
+			e := codes.New("W2206", "telemetry was dropped")
+			e.Why = "more than 4096 series wait to be sent"
+			a.log.Warn("reports", "err", e)
+		}
+	})
+}
+
+// runReports sends what is collected until ctx ends. The first channel's asks for it; at the end
+// each does, so that none leaves before the last requests were counted.
+func (a *Agent) runReports(ctx context.Context, ch *channel) {
 	if a.opt.Reporter == nil {
 		return
 	}
 	tick := time.NewTicker(a.opt.ReportEvery)
 	defer tick.Stop()
-	told := uint64(0)
-	collect := func() {
-		a.opt.Reporter.Collect(a.reports.add)
-		a.reports.mu.Lock()
-		dropped := a.reports.dropped
-		a.reports.mu.Unlock()
-		if dropped > told && told == 0 {
-			e := codes.New("W2206", "telemetry was dropped")
-			e.Why = "more than 4096 series wait to be sent"
-			a.log.Warn("reports", "err", e)
-		}
-		told = dropped
-	}
 	for n := 0; ctx.Err() == nil; n++ {
-		worked := a.reportOnce(ctx, conn, tick.C, collect)
-		if worked {
+		if a.reportOnce(ctx, ch, tick.C) {
 			n = 0
 		}
 		sleep(ctx, pause(n, a.opt.Rand()))
@@ -109,11 +119,11 @@ func (a *Agent) runReports(ctx context.Context, conn *grpc.ClientConn) {
 
 // reportOnce runs one stream. Deltas go on being gathered when there is none: the counters
 // behind the reporter stay where they are until the next Collect.
-func (a *Agent) reportOnce(ctx context.Context, conn *grpc.ClientConn, tick <-chan time.Time, collect func()) (worked bool) {
+func (a *Agent) reportOnce(ctx context.Context, ch *channel, tick <-chan time.Time) (worked bool) {
 	sctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, cancel)
-	stream, err := pb.NewReportClient(conn).Stream(sctx)
+	stream, err := pb.NewReportClient(ch.conn).Stream(sctx)
 	if err != nil || !stop() {
 		return false
 	}
@@ -128,7 +138,7 @@ func (a *Agent) reportOnce(ctx context.Context, conn *grpc.ClientConn, tick <-ch
 		if inFlight {
 			return true
 		}
-		b := a.reports.next(a.opt.Name, a.instance)
+		b := ch.reports.next(a.opt.Name, a.instance)
 		if b == nil {
 			return true
 		}
@@ -144,18 +154,20 @@ func (a *Agent) reportOnce(ctx context.Context, conn *grpc.ClientConn, tick <-ch
 			a.log.Debug("report stream ended", "err", err)
 			return worked
 		case seq := <-acks:
-			a.reports.answered(seq)
+			ch.reports.answered(seq)
 			inFlight, worked = false, true
-			if a.reports.full() && !flush() {
+			if ch.reports.full() && !flush() {
 				return worked
 			}
 		case <-tick:
-			collect()
+			if ch == a.channels[0] {
+				a.collect()
+			}
 			if !flush() {
 				return worked
 			}
 		case <-ctx.Done():
-			a.lastReport(stream, collect, flush, &inFlight, acks, ended)
+			a.lastReport(ch, stream, flush, &inFlight, acks, ended)
 			return worked
 		}
 	}
@@ -169,14 +181,14 @@ func (o *outbox) full() bool {
 }
 
 // lastReport sends what is left at the end, within leaveTimeout.
-func (a *Agent) lastReport(stream grpc.BidiStreamingClient[pb.ReportBatch, pb.ReportAck], collect func(), flush func() bool, inFlight *bool, acks <-chan uint64, ended <-chan error) {
-	collect()
+func (a *Agent) lastReport(ch *channel, stream grpc.BidiStreamingClient[pb.ReportBatch, pb.ReportAck], flush func() bool, inFlight *bool, acks <-chan uint64, ended <-chan error) {
+	a.collect()
 	t := time.NewTimer(leaveTimeout)
 	defer t.Stop()
 	for flush() && *inFlight {
 		select {
 		case seq := <-acks:
-			a.reports.answered(seq)
+			ch.reports.answered(seq)
 			*inFlight = false
 		case err := <-ended:
 			a.log.Debug("report stream ended before the last report was answered", "err", err)

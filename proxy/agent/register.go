@@ -18,19 +18,15 @@ import (
 // leaveTimeout bounds the goodbye at the end of Run.
 const leaveTimeout = time.Second
 
-// runRegistration keeps the workload registered until ctx ends, then leaves.
-func (a *Agent) runRegistration(ctx context.Context, conn *grpc.ClientConn) {
-	if a.opt.Control.Socket == "" {
-		select {
-		case <-a.keeper.Ready():
-		case <-ctx.Done():
-			return
-		}
+// runRegistration keeps a workload registered until ctx ends, then leaves.
+func (a *Agent) runRegistration(ctx context.Context, m *member) {
+	if !m.channel.await(ctx, a.opt.Control) {
+		return
 	}
 	told := false
 	for n := 0; ctx.Err() == nil; n++ {
 		began := a.opt.Now()
-		err := a.registerOnce(ctx, conn)
+		err := a.registerOnce(ctx, m)
 		if ctx.Err() != nil {
 			return
 		}
@@ -41,21 +37,27 @@ func (a *Agent) runRegistration(ctx context.Context, conn *grpc.ClientConn) {
 		var coded *codes.Error
 		if err = unreachable(err, a.opt.Control); errors.As(err, &coded) && coded.Code != "W2201" && !told {
 			told = true
-			a.setStatus(func(s *Status) { s.RegisterError = err.Error() })
-			a.log.Error("the workload was not registered; trying again", "err", err)
+			a.refused(m, err.Error())
+			a.log.Error("the workload was not registered; trying again", "workload", m.path(), "err", err)
 		}
 		sleep(ctx, pause(n, a.opt.Rand()))
 	}
 }
 
-func (a *Agent) registration() *pb.Registration {
-	w := a.opt.Workload
+// refused notes why a workload was refused, or with "" that it was not.
+func (a *Agent) refused(m *member, why string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	m.refusal = why
+}
+
+func (a *Agent) registration(m *member) *pb.Registration {
 	r := &pb.Registration{
-		Name: &pb.Name{Namespace: w.Namespace, Name: w.Name}, Instance: a.instance, ServiceAccount: serviceAccount(w),
-		Service: w.Service, Labels: w.Labels, Link: wire.AddrPort(a.opt.Link), Zone: w.Zone, Node: a.opt.Node,
+		Name: &pb.Name{Namespace: m.Namespace, Name: m.Name}, Instance: a.instance, ServiceAccount: m.account(),
+		Service: m.Service, Labels: m.Labels, Link: wire.AddrPort(m.Link), Zone: m.Zone, Node: a.opt.Node,
 		Proxy: a.opt.Name, Pid: int64(os.Getpid()),
 	}
-	for _, p := range w.Ports {
+	for _, p := range m.Ports {
 		proto, _ := wire.ProtocolByName(p.Protocol) // checked by New
 		r.Ports = append(r.Ports, &pb.RegisteredPort{Name: p.Name, Addr: wire.AddrPort(p.Addr), Protocol: pb.Protocol(proto)})
 	}
@@ -63,19 +65,19 @@ func (a *Agent) registration() *pb.Registration {
 }
 
 // registerOnce runs one registration stream. The stream outlives ctx for a moment, to leave.
-func (a *Agent) registerOnce(ctx context.Context, conn *grpc.ClientConn) error {
+func (a *Agent) registerOnce(ctx context.Context, m *member) error {
 	sctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	// Opening must end with ctx, so it is cancelled by it; from then on only this function ends it.
 	stop := context.AfterFunc(ctx, cancel)
-	stream, err := pb.NewRegistryClient(conn).Register(sctx)
+	stream, err := pb.NewRegistryClient(m.channel.conn).Register(sctx)
 	if err != nil {
 		stop()
 		return err
 	}
 	ended := make(chan error, 1)
 	var wg sync.WaitGroup
-	wg.Go(func() { ended <- a.registryReplies(stream) })
+	wg.Go(func() { ended <- a.registryReplies(stream, m) })
 	defer func() { cancel(); wg.Wait() }()
 	send := func(r *pb.RegisterRequest) error {
 		if err := stream.Send(r); err == nil {
@@ -83,7 +85,7 @@ func (a *Agent) registerOnce(ctx context.Context, conn *grpc.ClientConn) error {
 		}
 		return <-ended // the stream is over; only the receiver learns why
 	}
-	if err := send(&pb.RegisterRequest{Request: &pb.RegisterRequest_Registration{Registration: a.registration()}}); err != nil {
+	if err := send(&pb.RegisterRequest{Request: &pb.RegisterRequest_Registration{Registration: a.registration(m)}}); err != nil {
 		stop()
 		return err
 	}
@@ -91,7 +93,7 @@ func (a *Agent) registerOnce(ctx context.Context, conn *grpc.ClientConn) error {
 		return ctx.Err()
 	}
 
-	drain := a.drain
+	drain := m.drain.done()
 	for {
 		select {
 		case err := <-ended:
@@ -107,7 +109,7 @@ func (a *Agent) registerOnce(ctx context.Context, conn *grpc.ClientConn) error {
 				defer t.Stop()
 				select {
 				case err := <-ended: // the control plane has taken it in
-					a.log.Debug("left the registry", "err", err)
+					a.log.Debug("left the registry", "workload", m.path(), "err", err)
 				case <-t.C:
 				}
 			}
@@ -117,7 +119,7 @@ func (a *Agent) registerOnce(ctx context.Context, conn *grpc.ClientConn) error {
 }
 
 // registryReplies takes what the registry says until the stream ends.
-func (a *Agent) registryReplies(stream grpc.BidiStreamingClient[pb.RegisterRequest, pb.RegisterReply]) error {
+func (a *Agent) registryReplies(stream grpc.BidiStreamingClient[pb.RegisterRequest, pb.RegisterReply], m *member) error {
 	for {
 		reply, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -128,12 +130,12 @@ func (a *Agent) registryReplies(stream grpc.BidiStreamingClient[pb.RegisterReque
 		}
 		switch r := reply.GetReply().(type) {
 		case *pb.RegisterReply_Registered:
-			a.enrolled.set()
-			a.setStatus(func(s *Status) { s.RegisterError = "" })
-			a.log.Info("registered", "workload", a.opt.Workload.Namespace+"/"+a.opt.Workload.Name, "identity", r.Registered.GetIdentity())
+			m.enrolled.set()
+			a.refused(m, "")
+			a.log.Info("registered", "workload", m.path(), "identity", r.Registered.GetIdentity())
 		case *pb.RegisterReply_Settled:
 			if r.Settled.GetDraining() {
-				a.drained.set()
+				m.drained.set()
 			}
 		}
 	}

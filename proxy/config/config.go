@@ -19,20 +19,13 @@ import (
 type Config struct {
 	Name      string     `json:"name"`      // of the proxy; unique in the mesh, e.g. "shop/cart-4711"
 	Control   Control    `json:"control"`   // where discovery is
-	Workloads []Workload `json:"workloads"` // whom this proxy serves; in the process role exactly one
-
-	// Link is where peers' links are taken. LinkAdvertise is what peers are told to dial; it
-	// defaults to what Link was bound to.
-	Link          string `json:"link"`
-	LinkAdvertise string `json:"linkAdvertise,omitempty"`
-
-	Outbound Outbound `json:"outbound"`
+	Workloads []Workload `json:"workloads"` // whom this proxy serves: 1 to MaxWorkloads
 
 	Metrics string `json:"metrics,omitempty"` // Prometheus text, read-only; empty: none
 	Admin   string `json:"admin,omitempty"`   // path of the admin Unix socket (0600); empty: none
 
-	// Unreported keeps the control plane from hearing of the traffic: the workload is a probe, and
-	// what it sends is nobody's.
+	// Unreported keeps the control plane from hearing of the traffic: the workloads are probes, and
+	// what they send is nobody's.
 	Unreported bool `json:"unreported,omitempty"`
 
 	StateDir string `json:"stateDir,omitempty"` // last good view is kept here; empty: not kept
@@ -42,12 +35,12 @@ type Config struct {
 	DrainTimeout Duration `json:"drainTimeout,omitempty"` // how long SIGTERM waits for work in flight; 0: 30 s
 
 	// ReadyFD, if above 0, is an inherited descriptor to which Ready is written as one line of
-	// JSON. It stays open: see Ready.Leaves. IdentityFD, if above 0, is an inherited descriptor from
-	// which an initial identity is read (see proxy/agent), so that a restarted proxy can serve
-	// while the control plane is away.
-	ReadyFD    int `json:"readyFD,omitempty"`
-	IdentityFD int `json:"identityFD,omitempty"`
+	// JSON. It stays open: see Ready.Leaves.
+	ReadyFD int `json:"readyFD,omitempty"`
 }
+
+// MaxWorkloads bounds the workloads of one proxy: about twice the pods that a node usually has.
+const MaxWorkloads = 256
 
 // Control says how the control plane is reached: Socket (a Unix socket, authenticated by the
 // peer's uid) or Addr (TCP with mTLS, authenticated by Token at first contact).
@@ -59,7 +52,8 @@ type Control struct {
 	RootHash string `json:"rootHash,omitempty"`
 }
 
-// Workload is one application instance behind this proxy.
+// Workload is one application instance behind this proxy. Nothing in it is shared with another
+// workload of the proxy: each has an identity, listeners and a link address of its own.
 type Workload struct {
 	Name           string            `json:"name"` // instance name, unique in its namespace
 	Namespace      string            `json:"namespace"`
@@ -68,6 +62,20 @@ type Workload struct {
 	Labels         map[string]string `json:"labels,omitempty"`
 	Zone           string            `json:"zone,omitempty"`
 	Ports          []Port            `json:"ports,omitempty"` // none: the workload only calls others
+
+	// Link is where peers' links to this workload are taken; empty: nowhere. LinkAdvertise is what
+	// peers are told to dial; it defaults to what Link was bound to.
+	Link          string `json:"link,omitempty"`
+	LinkAdvertise string `json:"linkAdvertise,omitempty"`
+
+	Outbound Outbound `json:"outbound"`
+
+	// Token is a join token for this workload, if it is not Control's; over TCP only.
+	Token string `json:"token,omitempty"`
+
+	// IdentityFD, if above 0, is an inherited descriptor from which an initial identity is read
+	// (see proxy/agent), so that a restarted proxy can serve while the control plane is away.
+	IdentityFD int `json:"identityFD,omitempty"`
 }
 
 // Port is one port of the application.
@@ -104,17 +112,24 @@ type ServiceListener struct {
 // Ready is written once all listeners are bound, the identity is there and discovery (or the
 // last good view) is in force.
 type Ready struct {
-	PID      int               `json:"pid"`
-	Link     string            `json:"link"`
-	Proxy    string            `json:"proxy,omitempty"`
-	Services []ServiceListener `json:"services,omitempty"` // with Listen as bound
-	Metrics  string            `json:"metrics,omitempty"`
-	Error    string            `json:"error,omitempty"` // set instead of everything else if the proxy could not start
+	PID       int             `json:"pid"`
+	Workloads []ReadyWorkload `json:"workloads,omitempty"` // in the order of Config.Workloads
+	Metrics   string          `json:"metrics,omitempty"`
+	Error     string          `json:"error,omitempty"` // set instead of everything else if the proxy could not start
 
-	// Leaves says that the proxy can announce its leaving: on SIGUSR1 it tells the mesh that the
-	// workload takes no new requests, goes on serving, and writes LeftLine when the other
+	// Leaves says that the proxy can announce its leaving: on SIGUSR1 it tells the mesh that its
+	// workloads take no new requests, goes on serving, and writes LeftLine when the other
 	// proxies know, or can not be told in time.
 	Leaves bool `json:"leaves,omitempty"`
+}
+
+// ReadyWorkload is where one workload is served.
+type ReadyWorkload struct {
+	Name      string            `json:"name"`
+	Namespace string            `json:"namespace"`
+	Link      string            `json:"link,omitempty"`
+	Proxy     string            `json:"proxy,omitempty"`
+	Services  []ServiceListener `json:"services,omitempty"` // with Listen as bound
 }
 
 // LeftLine is the second line on ReadyFD.
@@ -141,7 +156,7 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 }
 
 // maxSize bounds the document that Read takes.
-const maxSize = 1 << 20
+const maxSize = 4 << 20
 
 // Read decodes one Config, refusing unknown fields and trailing data. Errors are coded W3021.
 func Read(r io.Reader) (*Config, error) {

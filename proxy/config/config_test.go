@@ -31,15 +31,16 @@ func full() *Config {
 			Name: "cart-4711", Namespace: "shop", ServiceAccount: "cart", Service: "cart",
 			Labels: map[string]string{"version": "v1"}, Zone: "a",
 			Ports: []Port{{Name: "http", Addr: netip.MustParseAddrPort("127.0.0.1:8081"), Protocol: "http"}},
+			Link:  "127.0.0.1:0", LinkAdvertise: "10.0.0.2:15001",
+			Outbound: Outbound{
+				Proxy:          "127.0.0.1:0",
+				Services:       []ServiceListener{{Listen: "127.0.0.1:0", Namespace: "shop", Service: "stock", Port: 80}},
+				TransparentFDs: []int{4, 5}, DNSFDs: []int{6}, DNSUpstreams: []string{"192.0.2.53:53"},
+			},
+			Token: "its-token", IdentityFD: 7,
 		}},
-		Link: "127.0.0.1:0", LinkAdvertise: "10.0.0.2:15001",
-		Outbound: Outbound{
-			Proxy:          "127.0.0.1:0",
-			Services:       []ServiceListener{{Listen: "127.0.0.1:0", Namespace: "shop", Service: "stock", Port: 80}},
-			TransparentFDs: []int{4, 5}, DNSFDs: []int{6}, DNSUpstreams: []string{"192.0.2.53:53"},
-		},
 		Metrics: "127.0.0.1:0", Admin: "/run/weft/cart.sock", StateDir: "/var/lib/weft/cart",
-		Driver: "epoll", Loops: 2, DrainTimeout: Duration(1500 * time.Millisecond), ReadyFD: 3, IdentityFD: 7,
+		Driver: "epoll", Loops: 2, DrainTimeout: Duration(1500 * time.Millisecond), ReadyFD: 3,
 	}
 }
 
@@ -104,7 +105,7 @@ func TestWhatIsNoConfigurationIsRefusedWithItsPlace(t *testing.T) {
 		{"white space", " \n", "empty"},
 		{"no JSON", "name: cart", "invalid character"},
 		{"an unknown field", `{"name":"a","names":"b"}`, `unknown field "names"`},
-		{"an unknown field inside", `{"outbound":{"proxi":"x"}}`, `unknown field "proxi"`},
+		{"an unknown field inside", `{"workloads":[{"outbound":{"proxi":"x"}}]}`, `unknown field "proxi"`},
 		{"half a document", `{"name":"a"`, "unexpected EOF"},
 		{"a second document", `{} {}`, "there is more"},
 		{"a bracket too many", `{}}`, "there is more"},

@@ -32,6 +32,7 @@ type Conn struct {
 	Driver any
 
 	core     *Core
+	local    *local // whose listener accepted it, or who dialed a link; nil for other dialed ones
 	h        handler
 	remote   netip.AddrPort
 	peer     string // verified SPIFFE ID of a link's other end

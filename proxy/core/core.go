@@ -68,29 +68,17 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Workload is an application instance that this proxy serves.
-type Workload struct {
-	Name     model.Name
-	Service  model.Name // the service that it stands for, for inbound counters; may be empty
-	Identity string     // SPIFFE ID
-	Ports    []AppPort
-}
-
-// AppPort is where an application listens.
-type AppPort struct {
-	Addr     netip.AddrPort
-	Protocol model.Protocol
-}
-
 // Config makes a Core.
 type Config struct {
-	Host     Host
-	Now      time.Duration // time of the driver's clock at the start
-	Rand     func() uint64
-	Shard    *telemetry.Shard
-	Workload Workload
-	Limits   Limits
-	Log      *slog.Logger
+	Host   Host
+	Now    time.Duration // time of the driver's clock at the start
+	Rand   func() uint64
+	Shard  *telemetry.Shard
+	Limits Limits
+	Log    *slog.Logger
+	// Workloads are those that the proxy serves; none: one that has no name. Listener.Workload and
+	// Dial.Workload are places in it.
+	Workloads []Workload
 	// Own lists the proxy's own listening addresses: never a destination (loops).
 	Own []netip.AddrPort
 }
@@ -100,7 +88,7 @@ type Config struct {
 type Core struct {
 	host   Host
 	limits Limits
-	self   Workload
+	locals []*local
 	own    []netip.AddrPort
 	rand   func() uint64
 	shard  *telemetry.Shard
@@ -180,7 +168,7 @@ const maxWindowGrowth = 32 << 20
 // New makes a Core that knows no service yet.
 func New(cfg Config) *Core {
 	c := &Core{
-		host: cfg.Host, limits: cfg.Limits.withDefaults(), self: cfg.Workload, own: cfg.Own,
+		host: cfg.Host, limits: cfg.Limits.withDefaults(), locals: newLocals(cfg.Workloads), own: cfg.Own,
 		rand: cfg.Rand, shard: cfg.Shard, log: cfg.Log, now: cfg.Now,
 		sets:          map[*decide.EndpointSet]*setEntry{},
 		setNames:      map[setName]*setEntry{},
@@ -211,15 +199,6 @@ func (c *Core) Tick() { c.wheel.advance(c.now) }
 
 // NextTimer tells when Tick should be called again at the latest.
 func (c *Core) NextTimer() (at time.Duration, ok bool) { return c.wheel.next() }
-
-// SetIdentity tells who the workload is, once its certificate is there. Counters and pools that
-// come after carry it.
-func (c *Core) SetIdentity(id string) {
-	if id != c.self.Identity {
-		c.self.Identity = id
-		clear(c.series)
-	}
-}
 
 // SetTable replaces what the core knows of the mesh. Requests that are under way keep the
 // decision they were given; those that waited for discovery are decided now.
@@ -285,6 +264,7 @@ func (c *Core) Accept(a Accept) *Conn {
 	}
 	cn := c.newConn(a.Remote)
 	cn.Driver = a.Driver
+	cn.local = c.locals[a.Listener.Workload]
 	cn.peer, cn.peerText = a.Peer, []byte(a.Peer)
 	cn.until = a.Until
 	cn.accepted = true

@@ -36,11 +36,12 @@ type upSide interface {
 // exchange joins one downstream request, or tunnel, to one upstream. It is the unit of
 // accounting: each accepted exchange ends exactly once, in finish.
 type exchange struct {
-	core *Core
-	down downSide
-	up   upSide
-	ds   *h2.Stream // down is HTTP/2
-	us   *h2.Stream // up is HTTP/2
+	core  *Core
+	local *local // for whom: the caller, inbound the callee
+	down  downSide
+	up    upSide
+	ds    *h2.Stream // down is HTTP/2
+	us    *h2.Stream // up is HTTP/2
 
 	dest     dest
 	inbound  bool // callee's side of a link
@@ -100,7 +101,7 @@ type exchange struct {
 	origin []byte // Origin of the request as it came, for CORS
 }
 
-func (c *Core) newExchange(down downSide) *exchange {
+func (c *Core) newExchange(l *local, down downSide) *exchange {
 	var x *exchange
 	if n := len(c.freeX); n > 0 {
 		x = c.freeX[n-1]
@@ -109,7 +110,7 @@ func (c *Core) newExchange(down downSide) *exchange {
 		x = &exchange{core: c}
 		x.deadline.fire = x.expire
 	}
-	x.down = down
+	x.local, x.down = l, down
 	x.start, x.weighedAt, x.weighAgain = c.now, c.now, bulkBytes
 	return x
 }

@@ -235,7 +235,7 @@ func (s *h1Server) head() {
 		s.connect(r)
 		return
 	}
-	x := c.newExchange(s)
+	x := c.newExchange(s.c.local, s)
 	s.x = x
 	x.dest = s.d
 	x.isHEAD = s.isHEAD
@@ -252,9 +252,9 @@ func (s *h1Server) head() {
 // connect answers a CONNECT of a client that was told to use us as its proxy and starts over on
 // the connection with what is inside. No byte goes up before the 200 (CVE-2025-64763).
 func (s *h1Server) connect(r *message.Request) {
-	d, f := s.c.core.connectDest(r)
+	d, f := s.c.core.connectDest(s.c.local, r)
 	if f != nil {
-		x := s.c.core.newExchange(s)
+		x := s.c.core.newExchange(s.c.local, s)
 		s.x = x
 		s.closing = true
 		x.reqDone = true
@@ -310,7 +310,7 @@ func (s *h1Server) malformed(err error) {
 		x.refuse(status, code, "http_request_error", reason)
 		return
 	}
-	x := c.newExchange(s)
+	x := c.newExchange(s.c.local, s)
 	s.x = x
 	s.closing = true
 	s.reqDone, s.headSent, s.chunked, s.isHEAD = true, false, false, false

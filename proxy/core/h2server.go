@@ -207,7 +207,7 @@ func (s *h2Server) busy() bool { return s.h.Streams() > 0 || s.leaving && !s.see
 // OnRequest implements h2.Handler.
 func (s *h2Server) OnRequest(st *h2.Stream, r *message.Request, end bool) {
 	c := s.c.core
-	x := c.newExchange(s)
+	x := c.newExchange(s.c.local, s)
 	x.ds = st
 	st.User = x
 	x.dest = s.d

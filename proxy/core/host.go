@@ -46,9 +46,11 @@ type Dial struct {
 	Host    string // if set, a DNS name to resolve and connect to instead of Addr (port in HostPort)
 	Port    uint16
 	Timeout time.Duration
-	// Peer, if set, makes it a link: mutual TLS with this SPIFFE ID expected, presenting Self's certificate.
-	Peer string
-	Self string
+	// Peer, if set, makes it a link: mutual TLS with this SPIFFE ID expected, presenting the
+	// certificate of workload number Workload, whose identity is Self.
+	Peer     string
+	Self     string
+	Workload int
 }
 
 // Kind says what a listener takes.
@@ -64,9 +66,10 @@ const (
 
 // Listener is one listening socket as the core knows it. Immutable.
 type Listener struct {
-	Kind    Kind
-	Service model.Name // ListenService
-	Port    uint16     // ListenService
+	Kind     Kind
+	Workload int        // whose it is, a place in Config.Workloads
+	Service  model.Name // ListenService
+	Port     uint16     // ListenService
 }
 
 // Accept describes an accepted connection.

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"net/netip"
 
 	"github.com/weft-mesh/weft/message"
@@ -29,7 +28,7 @@ func (x *exchange) startInbound(r *message.Request) {
 	if x.connect {
 		to = r.Authority
 	}
-	app, ok := c.appPort(to)
+	app, ok := x.local.appPort(to)
 	x.countInbound(app)
 	if !ok {
 		x.fail(failNotMine)
@@ -58,21 +57,9 @@ var (
 	nameDeclined = []byte(fieldDeclined)
 )
 
-// appPort finds the application port that a peer asks for. Only declared ones are served, or a
-// peer could reach anything on this host.
-func (c *Core) appPort(to []byte) (AppPort, bool) {
-	for i := range c.self.Ports {
-		p := &c.self.Ports[i]
-		var b [64]byte
-		if bytes.Equal(p.Addr.AppendTo(b[:0]), to) {
-			return *p, true
-		}
-	}
-	return AppPort{}, false
-}
-
 // inboundKey finds the counters of an inbound exchange.
 type inboundKey struct {
+	local    *local
 	peer     string
 	port     netip.AddrPort
 	protocol model.Protocol
@@ -90,16 +77,17 @@ func (x *exchange) countInbound(app AppPort) {
 	case x.h2app:
 		p = model.ProtocolHTTP2
 	}
-	k := inboundKey{x.peer, app.Addr, p}
+	l := x.local
+	k := inboundKey{l, x.peer, app.Addr, p}
 	s := c.inboundSeries[k]
 	if s == nil {
-		svc := c.self.Service
+		svc := l.Service
 		if svc.Name == "" {
-			svc = c.self.Name
+			svc = l.Name
 		}
 		s = c.shard.Get(telemetry.Key{
 			Direction: telemetry.Inbound, SourceIdentity: x.peer, Service: svc, Port: app.Addr.Port(),
-			Backend: c.self.Name, Protocol: p, TLS: true,
+			Backend: l.Name, Protocol: p, TLS: true,
 		})
 		if len(c.inboundSeries) >= telemetry.MaxSeries {
 			clear(c.inboundSeries)

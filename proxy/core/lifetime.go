@@ -44,12 +44,12 @@ func (cn *Conn) retire() {
 	}
 }
 
-// RetireLinks ends all links gracefully: the roots of trust changed, and every peer has to prove
-// itself again.
-func (c *Core) RetireLinks() {
+// RetireLinks ends all links of workload i gracefully: its roots of trust changed, and every peer
+// has to prove itself again.
+func (c *Core) RetireLinks(i int) {
 	var links []*Conn // retiring one may end another
 	for cn := c.conns.head; cn != nil; cn = cn.next {
-		if cn.link {
+		if cn.link && cn.local.index == i {
 			links = append(links, cn)
 		}
 	}

@@ -46,8 +46,8 @@ func TestAChangeOfRootsEndsLinksWithoutLosingARequest(t *testing.T) {
 	busy.send(rigRequest)
 	r.settle()
 	r.mute = false
-	r.client.core.RetireLinks()
-	r.server.core.RetireLinks()
+	r.client.core.RetireLinks(0)
+	r.server.core.RetireLinks(0)
 	roundTrip(t, r, c, rigRequest)
 	if r.links != 2 {
 		t.Errorf("%d links, want a second one", r.links)

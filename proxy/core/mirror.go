@@ -26,7 +26,7 @@ func (c *Core) startMirrors(x *exchange, r *message.Request) {
 		return
 	}
 	for b := range x.d.Mirrors {
-		m := c.newExchange(discard{})
+		m := c.newExchange(x.local, discard{})
 		m.mirror, m.of = true, x
 		m.grpc, m.h2app, m.isHEAD = x.grpc, x.h2app, x.isHEAD
 		m.dest, m.port = x.dest, x.port

@@ -126,7 +126,7 @@ func (x *exchange) destination() (*decide.Service, uint16, destState) {
 	if x.dest.port == 0 {
 		x.dest.port = 80
 	}
-	s, name, state := c.table.Lookup(c.canon.Host, c.self.Name.Namespace)
+	s, name, state := c.table.Lookup(c.canon.Host, x.local.Name.Namespace)
 	switch state {
 	case decide.Found:
 		x.dest.service = s.Model.Name
@@ -155,13 +155,13 @@ func (x *exchange) destination() (*decide.Service, uint16, destState) {
 }
 
 // connectDest names the destination of a CONNECT request, or says why it is refused.
-func (c *Core) connectDest(r *message.Request) (dest, *failure) {
+func (c *Core) connectDest(l *local, r *message.Request) (dest, *failure) {
 	if err := decide.Canonicalize(&c.canon, r); err != nil || c.canon.Port == 0 {
 		f := failAmbiguous
 		return dest{}, &f
 	}
 	d := dest{port: c.canon.Port}
-	svc, ns, ok := decide.ServiceName(c.canon.Host, c.self.Name.Namespace)
+	svc, ns, ok := decide.ServiceName(c.canon.Host, l.Name.Namespace)
 	if ok {
 		n := model.Name{Namespace: ns, Name: svc}
 		if s, known := c.table.Service(n); s != nil || !known || !outsideName(c.canon.Host) {
@@ -228,7 +228,7 @@ func (x *exchange) route(r *message.Request, svc *decide.Service, port uint16) {
 	x.port = sp
 	q := &c.query
 	*q = decide.Query{
-		Port: sp, ClientNamespace: c.self.Name.Namespace, GRPC: x.grpc,
+		Port: sp, ClientNamespace: x.local.Name.Namespace, GRPC: x.grpc,
 		Method: r.Method, Scheme: r.Scheme, Host: c.canon.Host, Path: c.canon.Path, RawQuery: c.canon.RawQuery,
 		Fields: r.Fields, Rand: c.rand(),
 	}
@@ -315,7 +315,7 @@ func (x *exchange) startTunnel(sni []byte) {
 	}
 	x.port = sp
 	q := &c.query
-	*q = decide.Query{Port: sp, ClientNamespace: c.self.Name.Namespace, Opaque: true, SNI: sni, Rand: c.rand()}
+	*q = decide.Query{Port: sp, ClientNamespace: x.local.Name.Namespace, Opaque: true, SNI: sni, Rand: c.rand()}
 	x.d = c.table.Decide(q, nil)
 	if x.d.Action != decide.Forward {
 		x.count(model.ProtocolTCP, false)
@@ -373,6 +373,7 @@ func (x *exchange) dialRaw(d Dial) {
 // seriesKey finds the counters of an exchange without building strings. Pointers are those of
 // the table in force; the map is emptied with it.
 type seriesKey struct {
+	local    *local
 	port     *decide.ServicePort
 	rule     *decide.Rule
 	backend  *decide.Backend
@@ -395,11 +396,11 @@ func (x *exchange) count(p model.Protocol, tls bool) {
 	if x.grpc {
 		p = model.ProtocolGRPC
 	}
-	k := seriesKey{x.port, x.d.Rule, x.d.Backend, p, tls}
+	k := seriesKey{x.local, x.port, x.d.Rule, x.d.Backend, p, tls}
 	s := c.series[k]
 	if s == nil {
 		key := telemetry.Key{
-			Direction: telemetry.Outbound, Source: c.self.Name, SourceIdentity: c.self.Identity,
+			Direction: telemetry.Outbound, Source: x.local.Name, SourceIdentity: x.local.Identity,
 			Protocol: p, TLS: tls,
 		}
 		if x.port != nil {
@@ -430,7 +431,7 @@ func (x *exchange) countOutside(p model.Protocol) {
 		return
 	}
 	x.series = x.core.shard.Get(telemetry.Key{
-		Direction: telemetry.Outbound, Source: x.core.self.Name, SourceIdentity: x.core.self.Identity,
+		Direction: telemetry.Outbound, Source: x.local.Name, SourceIdentity: x.local.Identity,
 		Service: model.Name{Name: "outside"}, Protocol: p,
 	})
 	x.series.Start()
@@ -461,10 +462,14 @@ func (c *Core) mirrorSet(e *setEntry, src *decide.EndpointSet) {
 	}
 }
 
-// retire closes the pool of an endpoint that left: nothing is sent to it any more.
+// retire closes the pools of an endpoint that left: nothing is sent to it any more.
 func (c *Core) retire(e *balance.Endpoint) {
-	if p, _ := e.Pool.(*pool); p != nil {
-		e.Pool = nil
+	w, _ := e.Pool.(*ways)
+	if w == nil {
+		return
+	}
+	e.Pool = nil
+	for _, p := range w.pools {
 		p.retire()
 	}
 }

@@ -50,16 +50,28 @@ func (c *Core) poolOf(x *exchange, ep *balance.Endpoint) *pool {
 		h2app := x.h2app || ep0Protocol(x) == model.ProtocolHTTP2 || ep0Protocol(x) == model.ProtocolGRPC
 		return c.poolFor(poolKey{addr: ep.Addr, h2: h2app && !x.upgrade}, Dial{Addr: ep.Addr, Timeout: c.limits.ConnectTimeout})
 	}
-	if p, _ := ep.Pool.(*pool); p != nil {
-		return p
+	l := x.local
+	w, _ := ep.Pool.(*ways)
+	if w == nil {
+		w = new(ways)
+		ep.Pool = w
 	}
-	key := poolKey{addr: ep.Link, h2: true, peer: ep.Identity, self: c.self.Identity}
-	p := c.poolFor(key, Dial{Addr: ep.Link, Timeout: c.limits.ConnectTimeout, Peer: ep.Identity, Self: c.self.Identity})
+	for _, p := range w.pools {
+		if p.key.self == l.Identity {
+			return p
+		}
+	}
+	key := poolKey{addr: ep.Link, h2: true, peer: ep.Identity, self: l.Identity}
+	p := c.poolFor(key, Dial{Addr: ep.Link, Timeout: c.limits.ConnectTimeout, Peer: ep.Identity, Self: l.Identity, Workload: l.index})
 	p.users++
 	p.retired = false
-	ep.Pool = p
+	w.pools = append(w.pools, p)
 	return p
 }
+
+// ways are the pools by which an endpoint of the mesh is reached, one for each identity that calls
+// it: a link proves who the caller is, so callers of two identities never share one.
+type ways struct{ pools []*pool }
 
 func ep0Protocol(x *exchange) model.Protocol {
 	if x.d.Backend != nil && x.d.Backend.Set != nil {
@@ -132,6 +144,9 @@ func (p *pool) dialMore() {
 		cn := c.newConn(p.dial.Addr)
 		cn.connecting = true
 		p.dialing++
+		if p.link() {
+			cn.local = c.locals[p.dial.Workload]
+		}
 		cn.h = &h2Client{c: cn, p: p}
 		c.host.Dial(cn, p.dial)
 		return

@@ -118,7 +118,7 @@ func (x *exchange) describe() string {
 	if x.inbound {
 		side = "inbound"
 	}
-	s := "where: " + side + " proxy of " + x.core.self.Name.String()
+	s := "where: " + side + " proxy of " + x.local.Name.String()
 	if x.port != nil {
 		s += ", to " + x.port.Service.Name().String() + ":" + strconv.Itoa(int(x.port.Port.Port))
 	} else if x.dest.service.Name != "" {

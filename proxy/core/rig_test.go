@@ -65,9 +65,9 @@ func newRig(t testing.TB, svc *model.Service, limits Limits) *rig {
 	rnd := uint64(1)
 	random := func() uint64 { rnd = rnd*6364136223846793005 + 1442695040888963407; return rnd }
 	r.client.core = New(Config{Host: r.client, Rand: random, Shard: telemetry.NewRegistry(1).Shard(0), Limits: limits,
-		Workload: Workload{Name: model.Name{Namespace: "shop", Name: "web-1"}, Identity: "spiffe://m/ns/shop/sa/web"}})
+		Workloads: []Workload{{Name: model.Name{Namespace: "shop", Name: "web-1"}, Identity: "spiffe://m/ns/shop/sa/web"}}})
 	r.server.core = New(Config{Host: r.server, Rand: random, Shard: telemetry.NewRegistry(1).Shard(0), Limits: limits,
-		Workload: Workload{Name: model.Name{Namespace: "shop", Name: "cart-1"}, Service: rigService, Identity: "spiffe://m/ns/shop/sa/cart", Ports: []AppPort{{Addr: rigApp}}}})
+		Workloads: []Workload{{Name: model.Name{Namespace: "shop", Name: "cart-1"}, Service: rigService, Identity: "spiffe://m/ns/shop/sa/cart", Ports: []AppPort{{Addr: rigApp}}}}})
 	if svc == nil {
 		svc = &model.Service{Name: rigService, Ports: []model.Port{{Port: 80, Protocol: model.ProtocolHTTP}}}
 	}

@@ -92,7 +92,7 @@ func (s *sniffer) begin() {
 // routed reports whether requests on the port must be seen one by one, so that treating the
 // connection as opaque would bypass rules.
 func (s *sniffer) routed(p *decide.ServicePort) bool {
-	return p.HTTPRouted(s.c.core.self.Name.Namespace)
+	return p.HTTPRouted(s.c.local.Name.Namespace)
 }
 
 // awaitAddr waits, at first contact, until it is known whether an original destination is a
@@ -244,7 +244,7 @@ func (s *sniffer) silent() {
 // somebody speaks. The client may stay silent for long; the idle deadline bounds it.
 func (s *sniffer) speculate() {
 	core := s.c.core
-	x := core.newExchange(s)
+	x := core.newExchange(s.c.local, s)
 	x.dest, x.connect = s.d, true
 	s.x = x
 	s.c.watchIdle(core.limits.IdleTimeout, func() { s.closed(nil); s.c.abort() })
@@ -268,7 +268,7 @@ func (s *sniffer) tunnel(sni []byte) {
 		}
 		return
 	}
-	x := core.newExchange(r)
+	x := core.newExchange(s.c.local, r)
 	x.dest, x.connect = s.d, true
 	r.x = x
 	if len(s.in) > 0 {

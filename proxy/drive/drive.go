@@ -25,12 +25,13 @@ type Mesh interface {
 	ServiceOfIP(a netip.Addr) (n model.Name, ok bool)
 }
 
-// Security makes the TLS settings of links and reads their outcome. Safe for concurrent use.
+// Security makes the TLS settings of links and reads their outcome. Workloads are numbered as in
+// core.Config.Workloads; a link proves the identity of one of them. Safe for concurrent use.
 type Security interface {
-	// Server gives the settings for accepted links.
-	Server() *tls.Config
-	// Client gives the settings for a link to the peer with this SPIFFE ID.
-	Client(peer string) *tls.Config
+	// Server gives the settings for links that a workload's listener accepted.
+	Server(workload int) *tls.Config
+	// Client gives the settings for a workload's link to the peer with this SPIFFE ID.
+	Client(workload int, peer string) *tls.Config
 	// Peer gives the SPIFFE ID that the other end of a finished handshake has proved.
 	Peer(cs *tls.ConnectionState) (string, bool)
 	// Explain makes an error of a handshake one that says why, with a code.

@@ -14,42 +14,22 @@ import (
 	"github.com/weft-mesh/weft/codes"
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/proxy/admin"
+	"github.com/weft-mesh/weft/proxy/config"
 	"github.com/weft-mesh/weft/proxy/core"
 	"github.com/weft-mesh/weft/proxy/dns"
 	"github.com/weft-mesh/weft/proxy/drive"
 )
 
 // listen binds all sockets and notes their addresses in p.ready.
-func (p *proxy) listen() (err error) {
+func (p *proxy) listen() error {
 	cfg := p.cfg
 	p.ready.PID, p.ready.Leaves = os.Getpid(), canLeave
-	if cfg.Link != "" {
-		if p.ready.Link, err = p.bind(cfg.Link, "link", &core.Listener{Kind: core.ListenLink}); err != nil {
-			return err
-		}
-	}
-	if cfg.Outbound.Proxy != "" {
-		if p.ready.Proxy, err = p.bind(cfg.Outbound.Proxy, "outbound proxy", &core.Listener{Kind: core.ListenProxy}); err != nil {
-			return err
-		}
-	}
-	for _, s := range cfg.Outbound.Services {
-		what := fmt.Sprintf("service %s/%s:%d", s.Namespace, s.Service, s.Port)
-		if s.Namespace == "" || s.Service == "" || s.Port == 0 {
-			return badConfig("a service listener needs namespace, service and port", "it stands for "+what)
-		}
-		s.Listen, err = p.bind(s.Listen, what, &core.Listener{
-			Kind: core.ListenService, Service: model.Name{Namespace: s.Namespace, Name: s.Service}, Port: s.Port,
-		})
+	for i := range cfg.Workloads {
+		ready, err := p.listenFor(i)
 		if err != nil {
 			return err
 		}
-		p.ready.Services = append(p.ready.Services, s)
-	}
-	for _, fd := range cfg.Outbound.TransparentFDs {
-		if err := p.inherit(fd); err != nil {
-			return err
-		}
+		p.ready.Workloads = append(p.ready.Workloads, ready)
 	}
 	if cfg.Metrics != "" {
 		ln, err := net.Listen("tcp", cfg.Metrics)
@@ -71,6 +51,63 @@ func (p *proxy) listen() (err error) {
 	return nil
 }
 
+// listenFor binds the sockets of one workload.
+func (p *proxy) listenFor(i int) (out config.ReadyWorkload, err error) {
+	w := &p.cfg.Workloads[i]
+	out.Name, out.Namespace = w.Name, w.Namespace
+	of := " of " + w.Namespace + "/" + w.Name
+	if w.Link != "" {
+		if out.Link, err = p.bind(w.Link, "link"+of, &core.Listener{Kind: core.ListenLink, Workload: i}); err != nil {
+			return out, err
+		}
+	}
+	if w.Outbound.Proxy != "" {
+		if out.Proxy, err = p.bind(w.Outbound.Proxy, "outbound proxy"+of, &core.Listener{Kind: core.ListenProxy, Workload: i}); err != nil {
+			return out, err
+		}
+	}
+	for _, s := range w.Outbound.Services {
+		what := fmt.Sprintf("service %s/%s:%d", s.Namespace, s.Service, s.Port)
+		if s.Namespace == "" || s.Service == "" || s.Port == 0 {
+			return out, badConfig("a service listener needs namespace, service and port", "it stands for "+what)
+		}
+		s.Listen, err = p.bind(s.Listen, what, &core.Listener{
+			Kind: core.ListenService, Workload: i, Service: model.Name{Namespace: s.Namespace, Name: s.Service}, Port: s.Port,
+		})
+		if err != nil {
+			return out, err
+		}
+		out.Services = append(out.Services, s)
+	}
+	for _, fd := range w.Outbound.TransparentFDs {
+		if err := p.inherit(fd, i); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// linkAddr is what peers are told to dial for a workload; zero: nothing.
+func linkAddr(w *config.Workload, bound string) (netip.AddrPort, error) {
+	text := bound
+	if w.LinkAdvertise != "" {
+		text = w.LinkAdvertise
+	}
+	if text == "" {
+		return netip.AddrPort{}, nil
+	}
+	link, err := netip.ParseAddrPort(text)
+	if err != nil {
+		return link, badConfig("the link address is not ip:port", err.Error())
+	}
+	if link.Addr().IsUnspecified() && len(w.Ports) > 0 {
+		e := badConfig("peers cannot dial the link address", link.String()+" is every address of this machine and none in particular")
+		e.Next = []string{"weft run --link-advertise ADDRESS:PORT ...", "or let the link listen on one address"}
+		return link, e
+	}
+	return link, nil
+}
+
 func (p *proxy) bind(addr, what string, l *core.Listener) (string, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -84,7 +121,7 @@ func (p *proxy) bind(addr, what string, l *core.Listener) (string, error) {
 
 // inherit takes over a listening socket that another process made, perhaps in another network
 // namespace.
-func (p *proxy) inherit(fd int) error {
+func (p *proxy) inherit(fd, workload int) error {
 	f := os.NewFile(uintptr(fd), "transparent")
 	if f == nil {
 		return badConfig("a transparent listener", fmt.Sprintf("descriptor %d was not inherited", fd))
@@ -99,7 +136,7 @@ func (p *proxy) inherit(fd int) error {
 		ln.Close() //nolint:errcheck // it is of no use
 		return badConfig("a transparent listener", fmt.Sprintf("descriptor %d is no TCP socket", fd))
 	}
-	p.listeners = append(p.listeners, drive.Listener{Core: &core.Listener{Kind: core.ListenTransparent}, TCP: tcp})
+	p.listeners = append(p.listeners, drive.Listener{Core: &core.Listener{Kind: core.ListenTransparent, Workload: workload}, TCP: tcp})
 	p.closers = append(p.closers, tcp)
 	return nil
 }
@@ -129,30 +166,31 @@ func cannotListen(what, addr string, err error) error {
 	return e
 }
 
-// startDNS answers names on the inherited sockets.
+// startDNS answers names on the inherited sockets, in the namespace of the workload that asks.
 func (p *proxy) startDNS(ctx context.Context, start func(context.Context, string, func(context.Context) error)) error {
-	var upstreams []netip.AddrPort
-	for _, u := range p.cfg.Outbound.DNSUpstreams {
-		a, err := netip.ParseAddrPort(u)
-		if err != nil {
-			return badConfig("a DNS upstream is not ip:port", err.Error())
+	for i := range p.cfg.Workloads {
+		w := &p.cfg.Workloads[i]
+		var upstreams []netip.AddrPort
+		for _, u := range w.Outbound.DNSUpstreams {
+			a, err := netip.ParseAddrPort(u)
+			if err != nil {
+				return badConfig("a DNS upstream is not ip:port", err.Error())
+			}
+			upstreams = append(upstreams, a)
 		}
-		upstreams = append(upstreams, a)
-	}
-	for _, fd := range p.cfg.Outbound.DNSFDs {
-		f := os.NewFile(uintptr(fd), "dns")
-		if f == nil {
-			return badConfig("a DNS socket", fmt.Sprintf("descriptor %d was not inherited", fd))
+		for _, fd := range w.Outbound.DNSFDs {
+			f := os.NewFile(uintptr(fd), "dns")
+			if f == nil {
+				return badConfig("a DNS socket", fmt.Sprintf("descriptor %d was not inherited", fd))
+			}
+			pc, err := net.FilePacketConn(f)
+			f.Close() //nolint:errcheck // FilePacketConn has its own copy
+			if err != nil {
+				return badConfig("a DNS socket", fmt.Sprintf("descriptor %d: %v", fd, err))
+			}
+			srv := &dns.Server{Conn: pc, Namespace: w.Namespace, Names: names{p}, Table: p.vips, Upstreams: upstreams, Log: p.log}
+			start(ctx, "dns", srv.Serve)
 		}
-		pc, err := net.FilePacketConn(f)
-		f.Close() //nolint:errcheck // FilePacketConn has its own copy
-		if err != nil {
-			return badConfig("a DNS socket", fmt.Sprintf("descriptor %d: %v", fd, err))
-		}
-		srv := &dns.Server{
-			Conn: pc, Namespace: p.cfg.Workloads[0].Namespace, Names: names{p}, Table: p.vips, Upstreams: upstreams, Log: p.log,
-		}
-		start(ctx, "dns", srv.Serve)
 	}
 	return nil
 }

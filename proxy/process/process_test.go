@@ -84,8 +84,7 @@ func settings(socket string) *config.Config {
 	return &config.Config{
 		Name:      "shop/web-1",
 		Control:   config.Control{Socket: socket},
-		Workloads: []config.Workload{{Name: "web-1", Namespace: "shop", Service: "web"}},
-		Outbound:  config.Outbound{Proxy: "127.0.0.1:0"},
+		Workloads: []config.Workload{{Name: "web-1", Namespace: "shop", Service: "web", Outbound: config.Outbound{Proxy: "127.0.0.1:0"}}},
 	}
 }
 
@@ -205,17 +204,17 @@ func TestAProxyServesFromReadyUntilItsContextEnds(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		socket, _ := controlPlane(t)
 		cfg := settings(socket)
-		cfg.Driver, cfg.Link, cfg.Metrics = driver, "127.0.0.1:0", "127.0.0.1:0"
+		cfg.Driver, cfg.Workloads[0].Link, cfg.Metrics = driver, "127.0.0.1:0", "127.0.0.1:0"
 		cfg.Admin = filepath.Join(shortDir(t), "admin.sock")
 		cfg.Workloads[0].Ports = []config.Port{{Addr: netip.MustParseAddrPort("127.0.0.1:1"), Protocol: "http"}}
-		cfg.Outbound.Services = []config.ServiceListener{{Listen: "127.0.0.1:0", Namespace: "shop", Service: "cart", Port: 80}}
+		cfg.Workloads[0].Outbound.Services = []config.ServiceListener{{Listen: "127.0.0.1:0", Namespace: "shop", Service: "cart", Port: 80}}
 		p := start(t, cfg)
 		ready := p.ready()
 		if ready.Error != "" || ready.PID != os.Getpid() {
 			t.Fatalf("%+v", ready)
 		}
 		for what, addr := range map[string]string{
-			"link": ready.Link, "proxy": ready.Proxy, "metrics": ready.Metrics, "service": ready.Services[0].Listen,
+			"link": ready.Workloads[0].Link, "proxy": ready.Workloads[0].Proxy, "metrics": ready.Metrics, "service": ready.Workloads[0].Services[0].Listen,
 		} {
 			if a, err := netip.ParseAddrPort(addr); err != nil || a.Port() == 0 {
 				t.Errorf("%s is %q: not an address that was bound", what, addr)
@@ -228,7 +227,7 @@ func TestAProxyServesFromReadyUntilItsContextEnds(t *testing.T) {
 			t.Errorf("/metrics: %s", body)
 		}
 		_, body := get(t, "unix", cfg.Admin, "/state")
-		for _, want := range []string{`"proxy": "shop/web-1"`, "/ns/shop/sa/web", ready.Link} {
+		for _, want := range []string{`"proxy": "shop/web-1"`, "/ns/shop/sa/web", ready.Workloads[0].Link} {
 			if !strings.Contains(body, want) {
 				t.Errorf("/state has no %s: %s", want, body)
 			}
@@ -245,7 +244,7 @@ func TestAProxyServesFromReadyUntilItsContextEnds(t *testing.T) {
 		if err := p.end(); err != nil {
 			t.Errorf("it ended with %v", err)
 		}
-		for _, addr := range []string{ready.Link, ready.Proxy, ready.Metrics, ready.Services[0].Listen} {
+		for _, addr := range []string{ready.Workloads[0].Link, ready.Workloads[0].Proxy, ready.Metrics, ready.Workloads[0].Services[0].Listen} {
 			if c, err := net.Dial("tcp", addr); err == nil {
 				c.Close()
 				t.Errorf("%s is still listened on", addr)
@@ -279,7 +278,7 @@ func slowServer(t *testing.T) (addr string, asked chan struct{}, answer chan str
 // request sends one through the proxy.
 func request(t *testing.T, ready config.Ready, addr string) (outcome chan string) {
 	outcome = make(chan string, 1)
-	tr := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: ready.Proxy}), DisableKeepAlives: true}
+	tr := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: ready.Workloads[0].Proxy}), DisableKeepAlives: true}
 	go func() {
 		resp, err := (&http.Client{Transport: tr, Timeout: patience}).Get("http://" + addr + "/")
 		if err != nil {
@@ -335,7 +334,7 @@ func TestASignalLetsWorkUnderWayFinishAndTakesNoMore(t *testing.T) {
 		outcome := request(t, ready, app)
 		wait(t, "the request", asked)
 		p.signals <- syscall.SIGTERM
-		refused(t, ready.Proxy)
+		refused(t, ready.Workloads[0].Proxy)
 		select {
 		case err := <-p.ended:
 			t.Fatalf("it ended (%v) with a request under way", err)
@@ -376,7 +375,7 @@ func TestALeavingProxyGoesOnServingAndSaysWhenTheMeshKnows(t *testing.T) {
 	}
 	socket, _ := controlPlane(t)
 	cfg := settings(socket)
-	cfg.Link = "127.0.0.1:0"
+	cfg.Workloads[0].Link = "127.0.0.1:0"
 	cfg.Workloads[0].Ports = []config.Port{{Addr: netip.MustParseAddrPort("127.0.0.1:1"), Protocol: "http"}}
 	p := start(t, cfg)
 	ready := p.ready()
@@ -403,7 +402,7 @@ func TestALeavingProxyGoesOnServingAndSaysWhenTheMeshKnows(t *testing.T) {
 	outcome = request(t, ready, app)
 	wait(t, "the request", asked)
 	p.signals <- syscall.SIGTERM
-	refused(t, ready.Proxy)
+	refused(t, ready.Workloads[0].Proxy)
 	p.signals <- leave
 	close(answer)
 	if got := wait(t, "the response", outcome); got != "late" {
@@ -425,7 +424,7 @@ func TestASecondSignalEndsTheProxyAtOnce(t *testing.T) {
 	outcome := request(t, ready, app)
 	wait(t, "the request", asked)
 	p.signals <- syscall.SIGTERM
-	refused(t, ready.Proxy)
+	refused(t, ready.Workloads[0].Proxy)
 	p.signals <- syscall.SIGINT
 	if err := p.end(); err != nil {
 		t.Errorf("it ended with %v", err)
@@ -449,7 +448,7 @@ func failure(t *testing.T, cfg *config.Config) *codes.Error {
 	if ready.Error != err.Error() {
 		t.Errorf("whoever started it was told %q, not %q", ready.Error, err)
 	}
-	if ready.Link != "" || ready.Proxy != "" {
+	if len(ready.Workloads) > 0 {
 		t.Errorf("addresses beside the error: %+v", ready)
 	}
 	return coded
@@ -482,37 +481,38 @@ func TestWhatKeepsAProxyFromStartingIsToldWithANextStep(t *testing.T) {
 		change    func(*config.Config)
 		code, why string
 	}{
-		{"the link's port is in use", func(c *config.Config) { c.Link = taken.Addr().String() }, "W3020", "in use"},
-		{"the proxy's port is in use", func(c *config.Config) { c.Outbound.Proxy = taken.Addr().String() }, "W3020", "in use"},
+		{"the link's port is in use", func(c *config.Config) { c.Workloads[0].Link = taken.Addr().String() }, "W3020", "in use"},
+		{"the proxy's port is in use", func(c *config.Config) { c.Workloads[0].Outbound.Proxy = taken.Addr().String() }, "W3020", "in use"},
 		{"the metrics' port is in use", func(c *config.Config) { c.Metrics = taken.Addr().String() }, "W3020", "in use"},
-		{"an address that is not of this machine", func(c *config.Config) { c.Link = "192.0.2.1:0" }, "W3020", "no interface"},
-		{"an address without port", func(c *config.Config) { c.Link = "127.0.0.1" }, "W3020", "missing port"},
+		{"an address that is not of this machine", func(c *config.Config) { c.Workloads[0].Link = "192.0.2.1:0" }, "W3020", "no interface"},
+		{"an address without port", func(c *config.Config) { c.Workloads[0].Link = "127.0.0.1" }, "W3020", "missing port"},
 		{"the admin socket is in use", func(c *config.Config) { c.Admin = living }, "W3020", "another process"},
 		{"the admin socket is a file", func(c *config.Config) { c.Admin = file }, "W3020", "not a socket"},
 		{"the admin socket has no directory", func(c *config.Config) { c.Admin = filepath.Join(dir, "no", "s") }, "W3020", "no such file"},
 		{"the admin socket's path is too long", func(c *config.Config) { c.Admin = "/tmp/" + strings.Repeat("x", 200) }, "W3020", "invalid"},
 		{"a driver that is not there", func(c *config.Config) { c.Driver = "io_uring" }, "W3021", "io_uring"},
 		{"no workload", func(c *config.Config) { c.Workloads = nil }, "W3021", "0 are given"},
-		{"two workloads", func(c *config.Config) { c.Workloads = append(c.Workloads, c.Workloads[0]) }, "W3021", "2 are given"},
+		{"too many workloads", func(c *config.Config) { c.Workloads = make([]config.Workload, config.MaxWorkloads+1) }, "W3021", "257 are given"},
+		{"a workload twice", func(c *config.Config) { c.Workloads = append(c.Workloads, c.Workloads[0]) }, "W2207", "twice"},
 		{"a service listener for nobody", func(c *config.Config) {
-			c.Outbound.Services = []config.ServiceListener{{Listen: "127.0.0.1:0", Namespace: "shop"}}
+			c.Workloads[0].Outbound.Services = []config.ServiceListener{{Listen: "127.0.0.1:0", Namespace: "shop"}}
 		}, "W3021", "shop/"},
-		{"an advertised link that is no address", func(c *config.Config) { c.LinkAdvertise = "here:1" }, "W3021", "here"},
-		{"a link that peers cannot dial", func(c *config.Config) { c.Link = "0.0.0.0:0"; withPorts(c) }, "W3021", "every address"},
-		{"a transparent listener that was not inherited", func(c *config.Config) { c.Outbound.TransparentFDs = []int{987} }, "W3021", "987"},
+		{"an advertised link that is no address", func(c *config.Config) { c.Workloads[0].LinkAdvertise = "here:1" }, "W3021", "here"},
+		{"a link that peers cannot dial", func(c *config.Config) { c.Workloads[0].Link = "0.0.0.0:0"; withPorts(c) }, "W3021", "every address"},
+		{"a transparent listener that was not inherited", func(c *config.Config) { c.Workloads[0].Outbound.TransparentFDs = []int{987} }, "W3021", "987"},
 		{"a transparent listener that is a pipe", func(c *config.Config) {
 			fd, err := syscall.Dup(int(r.Fd()))
 			if err != nil {
 				t.Fatal(err)
 			}
-			c.Outbound.TransparentFDs = []int{fd}
+			c.Workloads[0].Outbound.TransparentFDs = []int{fd}
 		}, "W3021", "descriptor"},
-		{"a DNS socket that was not inherited", func(c *config.Config) { c.Outbound.DNSFDs = []int{987} }, "W3021", "987"},
-		{"a DNS upstream that is a name", func(c *config.Config) { c.Outbound.DNSUpstreams = []string{"dns.example:53"} }, "W3021", "dns.example"},
+		{"a DNS socket that was not inherited", func(c *config.Config) { c.Workloads[0].Outbound.DNSFDs = []int{987} }, "W3021", "987"},
+		{"a DNS upstream that is a name", func(c *config.Config) { c.Workloads[0].Outbound.DNSUpstreams = []string{"dns.example:53"} }, "W3021", "dns.example"},
 		{"no name", func(c *config.Config) { c.Name = "" }, "W2207", "no name"},
 		{"ports without a link", withPorts, "W2207", "no link"},
 		{"a protocol that is not there", func(c *config.Config) {
-			c.Link = "127.0.0.1:0"
+			c.Workloads[0].Link = "127.0.0.1:0"
 			withPorts(c)
 			c.Workloads[0].Ports[0].Protocol = "spdy"
 		}, "W2207", "spdy"},
@@ -578,7 +578,7 @@ func TestAProxyRestartedWithoutControlPlaneServesItsLastView(t *testing.T) {
 	}
 	w.Close()
 	again := settings(socket)
-	again.StateDir, again.IdentityFD = cfg.StateDir, handOver(t, r)
+	again.StateDir, again.Workloads[0].IdentityFD = cfg.StateDir, handOver(t, r)
 	q := start(t, again)
 	ready := q.ready()
 	if ready.Error != "" {

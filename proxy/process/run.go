@@ -17,7 +17,6 @@ import (
 
 	"github.com/weft-mesh/weft/codes"
 	"github.com/weft-mesh/weft/decide"
-	"github.com/weft-mesh/weft/identity"
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/model/wire"
 	"github.com/weft-mesh/weft/proxy/admin"
@@ -86,8 +85,8 @@ func (p *proxy) closeAll() {
 // setup binds everything, so that what is wrong with the configuration shows before anything runs.
 func (p *proxy) setup() error {
 	cfg := p.cfg
-	if len(cfg.Workloads) != 1 {
-		return badConfig("exactly one workload is needed", fmt.Sprintf("%d are given", len(cfg.Workloads)))
+	if n := len(cfg.Workloads); n == 0 || n > config.MaxWorkloads {
+		return badConfig(fmt.Sprintf("1 to %d workloads are needed", config.MaxWorkloads), fmt.Sprintf("%d are given", n))
 	}
 	loops := cfg.Loops
 	if loops <= 0 {
@@ -100,24 +99,9 @@ func (p *proxy) setup() error {
 	if err := p.listen(); err != nil {
 		return err
 	}
-	w := cfg.Workloads[0]
-	link, err := netip.ParseAddrPort(p.ready.Link)
-	if cfg.LinkAdvertise != "" {
-		link, err = netip.ParseAddrPort(cfg.LinkAdvertise)
-	}
-	if err != nil && p.ready.Link+cfg.LinkAdvertise != "" {
-		return badConfig("the link address is not ip:port", err.Error())
-	}
-	if link.Addr().IsUnspecified() && len(w.Ports) > 0 {
-		e := badConfig("peers cannot dial the link address", link.String()+" is every address of this machine and none in particular")
-		e.Next = []string{"weft run --link-advertise ADDRESS:PORT ...", "or let the link listen on one address"}
-		return e
-	}
-	var handover io.Reader
-	if cfg.IdentityFD > 0 {
-		f := os.NewFile(uintptr(cfg.IdentityFD), "identity")
-		p.closers = append(p.closers, f)
-		handover = f
+	members, err := p.members()
+	if err != nil {
+		return err
 	}
 	host, _ := os.Hostname()
 	var reporter agent.Reporter
@@ -125,16 +109,16 @@ func (p *proxy) setup() error {
 		reporter = telemetry.NewCollector(p.reg)
 	}
 	p.agent, err = agent.New(agent.Options{
-		Control: cfg.Control, Name: cfg.Name, Build: version.String(), Workload: w, Link: link, Node: host, Metrics: p.ready.Metrics,
-		StateDir: cfg.StateDir, Handover: handover, OnTable: p.onTable, Reporter: reporter, Log: p.log,
+		Control: cfg.Control, Name: cfg.Name, Build: version.String(), Workloads: members, Node: host, Metrics: p.ready.Metrics,
+		StateDir: cfg.StateDir, OnTable: p.onTable, Reporter: reporter, Log: p.log,
 	})
 	if err != nil {
 		return err
 	}
 	p.vips = dns.NewTable(0)
 	opt := drive.Options{
-		Core: core.Config{Workload: p.workload(w), Log: p.log, Own: p.ownAddrs()}, Loops: loops, Listeners: p.listeners,
-		Mesh: mesh{p}, Security: security{p.agent.Identity()}, Log: p.log,
+		Core: core.Config{Workloads: served(members), Log: p.log, Own: p.ownAddrs()}, Loops: loops, Listeners: p.listeners,
+		Mesh: mesh{p}, Security: security{p.agent.Identity}, Log: p.log,
 	}
 	p.driver, err = newDriver(cfg.Driver, opt, p.reg)
 	var coded *codes.Error
@@ -142,6 +126,26 @@ func (p *proxy) setup() error {
 		return cannotListen("connections", "event loops", err)
 	}
 	return err
+}
+
+// members are the workloads as the control plane is to know them.
+func (p *proxy) members() ([]agent.Workload, error) {
+	var out []agent.Workload
+	for i := range p.cfg.Workloads {
+		w := &p.cfg.Workloads[i]
+		link, err := linkAddr(w, p.ready.Workloads[i].Link)
+		if err != nil {
+			return nil, err
+		}
+		m := agent.Workload{Workload: *w, Link: link}
+		if w.IdentityFD > 0 {
+			f := os.NewFile(uintptr(w.IdentityFD), "identity")
+			p.closers = append(p.closers, f)
+			m.Handover = f
+		}
+		out = append(out, m)
+	}
+	return out, nil
 }
 
 // defaultLoops leaves room for the application on the same machine: half of the processors.
@@ -154,15 +158,19 @@ func badConfig(what, why string) *codes.Error {
 	return e
 }
 
-// workload is whom the core serves.
-func (p *proxy) workload(w config.Workload) core.Workload {
-	out := core.Workload{Name: model.Name{Namespace: w.Namespace, Name: w.Name}}
-	if w.Service != "" {
-		out.Service = model.Name{Namespace: w.Namespace, Name: w.Service}
-	}
-	for _, port := range w.Ports {
-		proto, _ := wire.ProtocolByName(port.Protocol)
-		out.Ports = append(out.Ports, core.AppPort{Addr: port.Addr, Protocol: proto})
+// served are the workloads as the core knows them.
+func served(members []agent.Workload) []core.Workload {
+	out := make([]core.Workload, len(members))
+	for i := range members {
+		m, w := &members[i], &out[i]
+		w.Name, w.Link = model.Name{Namespace: m.Namespace, Name: m.Name}, m.Link
+		if m.Service != "" {
+			w.Service = model.Name{Namespace: m.Namespace, Name: m.Service}
+		}
+		for _, port := range m.Ports {
+			proto, _ := wire.ProtocolByName(port.Protocol) // checked by the agent
+			w.Ports = append(w.Ports, core.AppPort{Addr: port.Addr, Protocol: proto})
+		}
 	}
 	return out
 }
@@ -195,33 +203,6 @@ func (p *proxy) onTable(t *decide.Table) {
 	}
 }
 
-// followIdentity tells the data path when the identity is there and when the roots of trust
-// change: then every peer has to prove itself again.
-func (p *proxy) followIdentity(ctx context.Context) error {
-	store := p.agent.Identity()
-	var roots *identity.Bundle
-	for {
-		changed := store.Changed()
-		st := store.Load()
-		if st.Pair != nil {
-			id := st.Pair.ID.String()
-			p.driver.Post(func(c *core.Core) { c.SetIdentity(id) })
-		}
-		if st.Bundle != nil {
-			if roots != nil && !roots.Equal(st.Bundle) {
-				p.log.Info("the roots of trust changed: links are made anew")
-				p.driver.Post(func(c *core.Core) { c.RetireLinks() })
-			}
-			roots = st.Bundle
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
 // serve runs everything until a signal.
 func (p *proxy) serve(ctx context.Context, signals <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -247,7 +228,9 @@ func (p *proxy) serve(ctx context.Context, signals <-chan os.Signal) error {
 		return p.driver.Run(ctx)
 	})
 	start(ctx, "control", p.agent.Run)
-	start(ctx, "identity", p.followIdentity)
+	for i := range p.cfg.Workloads {
+		start(ctx, "identity", func(ctx context.Context) error { return p.followIdentity(ctx, i) })
+	}
 	pages := &admin.Server{Registry: p.reg, State: p.stateOf, Ready: p.isReady}
 	if p.metrics != nil {
 		start(ctx, "metrics", func(ctx context.Context) error { return pages.ServeMetrics(ctx, p.metrics) })
@@ -263,7 +246,10 @@ func (p *proxy) serve(ctx context.Context, signals <-chan os.Signal) error {
 	}
 	p.tellReady(p.ready)
 	releaseStartup()
-	p.log.Info("serving", "proxy", p.cfg.Name, "link", p.ready.Link, "outbound", p.ready.Proxy, "metrics", p.ready.Metrics)
+	for i := range p.ready.Workloads {
+		w := &p.ready.Workloads[i]
+		p.log.Info("serving", "proxy", p.cfg.Name, "workload", w.Namespace+"/"+w.Name, "link", w.Link, "outbound", w.Proxy, "metrics", p.ready.Metrics)
+	}
 
 	for {
 		select {
@@ -281,9 +267,9 @@ func (p *proxy) serve(ctx context.Context, signals <-chan os.Signal) error {
 	}
 }
 
-// leave tells the mesh that the workload takes no new requests, and whoever started us when that
-// is known. Everything is served as before: the application, which has not been told yet, still
-// answers and calls.
+// leave tells the mesh that the workloads take no new requests, and whoever started us when that
+// is known. Everything is served as before: the applications, which have not been told yet, still
+// answer and call.
 func (p *proxy) leave(ctx context.Context) {
 	p.announce(ctx)
 	p.leftOnce.Do(func() {
@@ -293,11 +279,11 @@ func (p *proxy) leave(ctx context.Context) {
 	})
 }
 
-// announce tells the mesh that the workload takes no new requests, and waits until the others
+// announce tells the mesh that the workloads take no new requests, and waits until the others
 // know; not for long, if there is nobody to tell.
 func (p *proxy) announce(ctx context.Context) {
-	if len(p.cfg.Workloads[0].Ports) == 0 || p.announced.Load() {
-		return // nobody is sent here
+	if p.announced.Load() {
+		return
 	}
 	defer p.announced.Store(true)
 	limit := announceDrain
@@ -306,9 +292,19 @@ func (p *proxy) announce(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := p.agent.Drain(ctx); err != nil {
-		p.log.Info("leaving without the others knowing", "why", err)
+	var all sync.WaitGroup
+	for i := range p.cfg.Workloads {
+		if len(p.cfg.Workloads[i].Ports) == 0 {
+			continue // nobody is sent there
+		}
+		all.Go(func() {
+			if err := p.agent.Drain(ctx, i); err != nil {
+				w := &p.cfg.Workloads[i]
+				p.log.Info("leaving without the others knowing", "workload", w.Namespace+"/"+w.Name, "why", err)
+			}
+		})
 	}
+	all.Wait()
 }
 
 // awaitReady waits until the proxy may serve, bounded.
@@ -388,16 +384,24 @@ func (p *proxy) isReady() bool { return p.serving.Load() }
 
 // stateOf is what the admin socket shows.
 func (p *proxy) stateOf() any {
-	st := p.agent.Status()
-	id := p.agent.Identity().Load()
-	out := map[string]any{
-		"proxy": p.cfg.Name, "version": version.String(), "pid": os.Getpid(), "listeners": p.ready, "control": st,
+	type workload struct {
+		config.ReadyWorkload
+		Identity            string     `json:"identity,omitempty"`
+		CertificateNotAfter *time.Time `json:"certificateNotAfter,omitempty"`
 	}
-	if id.Pair != nil {
-		out["identity"] = id.Pair.ID.String()
-		out["certificateNotAfter"] = id.Pair.NotAfter()
+	var workloads []workload
+	for i, r := range p.ready.Workloads {
+		w := workload{ReadyWorkload: r}
+		if pair := p.agent.Identity(i).Load().Pair; pair != nil {
+			end := pair.NotAfter()
+			w.Identity, w.CertificateNotAfter = pair.ID.String(), &end
+		}
+		workloads = append(workloads, w)
 	}
-	return out
+	return map[string]any{
+		"proxy": p.cfg.Name, "version": version.String(), "pid": os.Getpid(), "metrics": p.ready.Metrics,
+		"workloads": workloads, "control": p.agent.Status(),
+	}
 }
 
 // tellReady writes the answer to whoever started us, once.
@@ -425,6 +429,3 @@ func (m mesh) AddrAbsent(a netip.Addr) bool { return m.p.agent.AddrAbsent(a) }
 func (m mesh) ServiceOfIP(a netip.Addr) (model.Name, bool) {
 	return m.p.vips.Lookup(time.Now(), a)
 }
-
-// security makes TLS settings from the identity in force.
-type security struct{ store *identity.Store }

@@ -121,8 +121,11 @@ func newPair(t testing.TB, appH1, appH2, linkAdvertise string) *pair {
 	x := &pair{t: t, service: fmt.Sprintf("s%d", n), appH1: appH1, appH2: appH2}
 	callee := config.Config{
 		Name: "default/" + x.service + "-1", Control: config.Control{Socket: socket},
-		Workloads: []config.Workload{{Name: x.service + "-1", Namespace: "default", ServiceAccount: x.service, Labels: map[string]string{"app": x.service}}},
-		Link:      "127.0.0.1:0", LinkAdvertise: linkAdvertise, Loops: 1, ReadyFD: 3, DrainTimeout: config.Duration(100 * time.Millisecond),
+		Workloads: []config.Workload{{
+			Name: x.service + "-1", Namespace: "default", ServiceAccount: x.service, Labels: map[string]string{"app": x.service},
+			Link: "127.0.0.1:0", LinkAdvertise: linkAdvertise,
+		}},
+		Loops: 1, ReadyFD: 3, DrainTimeout: config.Duration(100 * time.Millisecond),
 	}
 	for _, a := range []struct{ name, addr, proto string }{{"h1", appH1, "http"}, {"h2", appH2, "http2"}} {
 		if a.addr != "" {
@@ -131,22 +134,25 @@ func newPair(t testing.TB, appH1, appH2, linkAdvertise string) *pair {
 	}
 	caller := config.Config{
 		Name: "default/c-" + x.service, Control: config.Control{Socket: socket},
-		Workloads: []config.Workload{{Name: "c-" + x.service, Namespace: "default", ServiceAccount: "caller"}},
-		Link:      "127.0.0.1:0", Loops: 1, ReadyFD: 3, DrainTimeout: config.Duration(100 * time.Millisecond),
-		Outbound: config.Outbound{Proxy: "127.0.0.1:0", Services: []config.ServiceListener{
-			{Listen: "127.0.0.1:0", Namespace: "default", Service: x.service, Port: portH1},
-			{Listen: "127.0.0.1:0", Namespace: "default", Service: x.service, Port: portH2},
+		Workloads: []config.Workload{{
+			Name: "c-" + x.service, Namespace: "default", ServiceAccount: "caller", Link: "127.0.0.1:0",
+			Outbound: config.Outbound{Proxy: "127.0.0.1:0", Services: []config.ServiceListener{
+				{Listen: "127.0.0.1:0", Namespace: "default", Service: x.service, Port: portH1},
+				{Listen: "127.0.0.1:0", Namespace: "default", Service: x.service, Port: portH2},
+			}},
 		}},
+		Loops: 1, ReadyFD: 3, DrainTimeout: config.Duration(100 * time.Millisecond),
 	}
 	var ready config.Ready
 	x.callee, ready = startProxy(t, callee)
-	x.link = ready.Link
+	x.link = ready.Workloads[0].Link
 	x.caller, ready = startProxy(t, caller)
-	x.proxy = ready.Proxy
-	if len(ready.Services) != 2 {
-		t.Fatalf("the caller's proxy has %d service listeners, want 2", len(ready.Services))
+	at := ready.Workloads[0]
+	x.proxy = at.Proxy
+	if len(at.Services) != 2 {
+		t.Fatalf("the caller's proxy has %d service listeners, want 2", len(at.Services))
 	}
-	x.h1, x.h2 = ready.Services[0].Listen, ready.Services[1].Listen
+	x.h1, x.h2 = at.Services[0].Listen, at.Services[1].Listen
 	return x
 }
 

@@ -49,12 +49,12 @@ type proxy struct {
 
 type security struct{ s *identity.Store }
 
-func (x security) Server() *tls.Config {
+func (x security) Server(int) *tls.Config {
 	c := x.s.ServerConfig()
 	c.DynamicRecordSizingDisabled = true
 	return c
 }
-func (x security) Client(p string) *tls.Config {
+func (x security) Client(_ int, p string) *tls.Config {
 	c := x.s.ClientConfig(p)
 	c.DynamicRecordSizingDisabled = true
 	return c
@@ -97,7 +97,7 @@ func startProxy(t testing.TB, driver string, loops int, w core.Workload, store *
 	t.Helper()
 	p := &proxy{t: t, addr: map[string]string{}, done: make(chan struct{}), store: store, log: &recorder{}}
 	log := slog.New(p.log)
-	opt := drive.Options{Core: core.Config{Workload: w, Limits: limits, Log: log}, Loops: loops, Mesh: mesh, Security: security{store}, Log: log}
+	opt := drive.Options{Core: core.Config{Workloads: []core.Workload{w}, Limits: limits, Log: log}, Loops: loops, Mesh: mesh, Security: security{store}, Log: log}
 	for _, l := range ls {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

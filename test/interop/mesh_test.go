@@ -71,12 +71,13 @@ func startMesh(t testing.TB, name, backend, protocol string) *mesh {
 	callee.Workloads[0].Ports = []config.Port{{Name: "app", Addr: app, Protocol: protocol}}
 	m.serve(callee)
 	caller := m.proxy("caller")
-	caller.Outbound.Services = []config.ServiceListener{{Listen: "127.0.0.1:0", Namespace: "interop", Service: name, Port: app.Port()}}
+	caller.Workloads[0].Outbound.Services = []config.ServiceListener{{Listen: "127.0.0.1:0", Namespace: "interop", Service: name, Port: app.Port()}}
 	ready := m.serve(caller)
-	if len(ready.Services) != 1 {
-		t.Fatalf("the caller's proxy has %d listeners, want 1", len(ready.Services))
+	services := ready.Workloads[0].Services
+	if len(services) != 1 {
+		t.Fatalf("the caller's proxy has %d listeners, want 1", len(services))
 	}
-	m.addr = ready.Services[0].Listen
+	m.addr = services[0].Listen
 	return m
 }
 
@@ -138,8 +139,7 @@ func (m *mesh) proxy(name string) config.Config {
 	return config.Config{
 		Name:         "interop/" + name + "-1",
 		Control:      config.Control{Socket: filepath.Join(m.dir, "run", "default.sock")},
-		Workloads:    []config.Workload{{Name: name + "-1", Namespace: "interop", ServiceAccount: name}},
-		Link:         "127.0.0.1:0",
+		Workloads:    []config.Workload{{Name: name + "-1", Namespace: "interop", ServiceAccount: name, Link: "127.0.0.1:0"}},
 		DrainTimeout: config.Duration(time.Second),
 		ReadyFD:      3,
 	}

@@ -63,7 +63,7 @@ func (l *Loop) accept(ln *listener) {
 				l.closeFD(c)
 				continue
 			}
-			l.shake(c, l.opt.Security.Server(), true, 5*time.Second)
+			l.shake(c, l.opt.Security.Server(ln.core.Workload), true, 5*time.Second)
 			continue
 		}
 		a := core.Accept{Listener: ln.core, Remote: c.remote}

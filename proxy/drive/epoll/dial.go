@@ -121,7 +121,7 @@ func (l *Loop) dialed(c *conn) {
 		l.core.Connected(c.core, nil)
 		return
 	}
-	l.shake(c, l.opt.Security.Client(c.dial.Peer), false, max(c.dial.Timeout, time.Second))
+	l.shake(c, l.opt.Security.Client(c.dial.Workload, c.dial.Peer), false, max(c.dial.Timeout, time.Second))
 }
 
 // established: a handshake is over, well or not.

@@ -48,7 +48,7 @@ func startTunnels(t testing.TB, limits core.Limits) *tunnels {
 		t.Fatal(err)
 	}
 	x.app = app.(*net.TCPListener)
-	x.fds = descriptors(t) - 2 // counted here, for the runtime opens some of its own with the first
+	x.fds = descriptors(t) - 2     // counted here, for the runtime opens some of its own with the first
 	sec := stranger{&tls.Config{}} //nolint:gosec // no link is made
 	x.d, err = New(drive.Options{
 		Core:  core.Config{Limits: limits},

@@ -23,8 +23,8 @@ import (
 // stranger is a Security for which everybody who has a certificate is somebody.
 type stranger struct{ cfg *tls.Config }
 
-func (s stranger) Server() *tls.Config                     { return s.cfg }
-func (s stranger) Client(string) *tls.Config               { return s.cfg }
+func (s stranger) Server(int) *tls.Config                  { return s.cfg }
+func (s stranger) Client(int, string) *tls.Config          { return s.cfg }
 func (stranger) Peer(*tls.ConnectionState) (string, bool)  { return "spiffe://test/ns/a/sa/b", true }
 func (stranger) Explain(err error, _ string) error         { return err }
 func (stranger) Subscribe(model.Name)                      {}

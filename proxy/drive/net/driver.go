@@ -208,7 +208,7 @@ func (d *Driver) serve(ln *core.Listener, nc *net.TCPConn) {
 			nc.Close() //nolint:errcheck // nothing can be done
 			return
 		}
-		peer, until, err := c.shake(tls.Server(nc, d.opt.Security.Server()), shakeTimeout)
+		peer, until, err := c.shake(tls.Server(nc, d.opt.Security.Server(ln.Workload)), shakeTimeout)
 		<-d.shakes
 		if err != nil {
 			d.refused("W3014")
@@ -302,7 +302,7 @@ func (d *Driver) connect(cc *core.Conn, spec core.Dial) {
 	c.core = cc
 	var until time.Duration
 	if spec.Peer != "" {
-		if _, until, err = c.shake(tls.Client(nc, d.opt.Security.Client(spec.Peer)), max(timeout, time.Second)); err != nil {
+		if _, until, err = c.shake(tls.Client(nc, d.opt.Security.Client(spec.Workload, spec.Peer)), max(timeout, time.Second)); err != nil {
 			nc.Close() //nolint:errcheck // nothing can be done
 			d.tell(func() { d.core.Connected(cc, err) })
 			return

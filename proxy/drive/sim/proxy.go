@@ -14,8 +14,9 @@ import (
 
 // Proxy is a core on a host. Events reach it in batches, as a loop meets them that was busy.
 type Proxy struct {
-	// Identity is what its links prove. It may be changed; links that stand stay.
-	Identity Identity
+	// Identities are what its workloads' links prove, in the order of core.Config.Workloads. They
+	// may be changed; links that stand stay.
+	Identities []Identity
 	// Busy bounds how long the loop takes to notice an event.
 	Busy time.Duration
 	// Core is replaced by Start.
@@ -45,9 +46,12 @@ type Proxy struct {
 // here. The listeners are by port.
 func (n *Network) Proxy(h *Host, m *Mesh, cfg core.Config, listeners map[uint16]*core.Listener) *Proxy {
 	p := &Proxy{
-		Identity: Identity{ID: cfg.Workload.Identity}, Busy: 200 * time.Microsecond,
-		cfg: cfg, host: h, mesh: m, rng: n.Rand("proxy " + h.Name), joins: n.Rand("joins " + h.Name),
+		Busy: 200 * time.Microsecond,
+		cfg:  cfg, host: h, mesh: m, rng: n.Rand("proxy " + h.Name), joins: n.Rand("joins " + h.Name),
 		seams: map[*Socket]*seam{}, listeners: listeners,
+	}
+	for _, w := range cfg.Workloads {
+		p.Identities = append(p.Identities, Identity{ID: w.Identity})
 	}
 	if n.history.out != nil {
 		p.cfg.Log = slog.New(&tellLog{n: n, who: h.Name})
@@ -80,7 +84,7 @@ func (p *Proxy) linkIdentity(l *core.Listener) func() Identity {
 	if l.Kind != core.ListenLink {
 		return nil
 	}
-	return func() Identity { return p.Identity }
+	return func() Identity { return p.Identities[l.Workload] }
 }
 
 // Drain stops listening and begins a graceful end.
@@ -289,7 +293,7 @@ func (d *driver) connect(cc *core.Conn, o core.Dial) {
 	p := d.p
 	var self *Identity
 	if o.Peer != "" {
-		id := p.Identity
+		id := p.Identities[o.Workload]
 		self = &id
 	}
 	s := p.host.dial(p, o.Addr, o.Timeout, self, o.Peer)

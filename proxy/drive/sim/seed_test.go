@@ -207,12 +207,12 @@ func (w *world) fault() {
 		caller.proxy.Drain()
 		w.net.After(for_/4, func() { w.restart(caller, 150) })
 	case 10: // its certificate is no good for a while
-		x.proxy.Identity.Expired = r.IntN(2) == 0
-		x.proxy.Identity.Foreign = !x.proxy.Identity.Expired
-		caller.proxy.Identity.Foreign = r.IntN(2) == 0
+		x.proxy.Identities[0].Expired = r.IntN(2) == 0
+		x.proxy.Identities[0].Foreign = !x.proxy.Identities[0].Expired
+		caller.proxy.Identities[0].Foreign = r.IntN(2) == 0
 		path.Reset()
 		w.net.After(for_, func() {
-			x.proxy.Identity.Expired, x.proxy.Identity.Foreign, caller.proxy.Identity.Foreign = false, false, false
+			x.proxy.Identities[0].Expired, x.proxy.Identities[0].Foreign, caller.proxy.Identities[0].Foreign = false, false, false
 		})
 	case 11: // addresses are used again by somebody else
 		y := w.order[r.IntN(len(w.order))]
@@ -254,7 +254,7 @@ func (w *world) heal() {
 	w.net.Note("heal")
 	w.net.Run(46 * time.Second) // the longest cut
 	for _, x := range w.nodes() {
-		x.proxy.Identity = sim.Identity{ID: x.id}
+		x.proxy.Identities[0] = sim.Identity{ID: x.id}
 	}
 	for _, x := range w.order {
 		x.host.Move(x.home)

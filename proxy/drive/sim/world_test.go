@@ -99,9 +99,9 @@ func newWorld(t testing.TB, seed uint64, story io.Writer) *world {
 
 func (w *world) config(x *node, name, service model.Name, ports []core.AppPort) core.Config {
 	return core.Config{
-		Limits:   w.limits,
-		Workload: core.Workload{Name: name, Service: service, Identity: x.id, Ports: ports},
-		Own:      []netip.AddrPort{netip.AddrPortFrom(x.host.Addr, linkPort), netip.AddrPortFrom(x.host.Addr, anyPort)},
+		Limits:    w.limits,
+		Workloads: []core.Workload{{Name: name, Service: service, Identity: x.id, Ports: ports}},
+		Own:       []netip.AddrPort{netip.AddrPortFrom(x.host.Addr, linkPort), netip.AddrPortFrom(x.host.Addr, anyPort)},
 	}
 }
 
