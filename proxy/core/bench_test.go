@@ -27,6 +27,7 @@ var flows = []flow{
 	{"http1-chunked", 2 * 4096, startHTTP1(nil, chunkedMessage("POST /items HTTP/1.1\r\nHost: cart\r\n", 4096), chunkedMessage("HTTP/1.1 200 OK\r\n", 4096))},
 	{"http1-64k", bulk, startHTTP1(nil, smallRequest, "HTTP/1.1 200 OK\r\nContent-Length: 65536\r\n\r\n"+strings.Repeat("b", bulk))},
 	{"http1-one-hop", 5, startHTTP1(unmeshed, smallRequest, smallAnswer)},
+	{"http1-one-proxy", 5, startNode},
 	{"http2", 5, startHTTP2(browserFields, 0, 5)},
 	{"http2-64k", bulk, startHTTP2(browserFields, 0, bulk)},
 	{"grpc", 40, startHTTP2(grpcFields, 20, 20)},
@@ -79,6 +80,18 @@ func unmeshed(r *rig) {
 		Endpoints:   map[model.Name]*model.Endpoints{rigService: {Service: rigService, Endpoints: []model.Endpoint{{Port: 80, Addr: rigApp}}}},
 	})
 	r.client.core.SetTable(table)
+}
+
+// startNode is a caller and an application behind one proxy.
+func startNode(t testing.TB) func() {
+	r := newNodeRig(t, nil, Limits{})
+	c := r.dial()
+	return func() {
+		roundTrip(t, r, c, rigRequest)
+		if r.links > 0 {
+			t.Fatal("it went over a link")
+		}
+	}
 }
 
 // startHTTP1 is a caller and an application that speak HTTP/1.1, each on one connection.

@@ -9,7 +9,7 @@
 //	head    a request is complete                 h1server.go, h2server.go
 //	decide  route, backend, filters               outbound.go (callers' side), inbound.go (callees' side)
 //	pick    an endpoint, a connection to it       pool.go
-//	send    upstream                              h1client.go, h2client.go, raw.go
+//	send    upstream                              h1client.go, h2client.go, raw.go, hop.go
 //	copy    bodies both ways, with back-pressure  exchange.go
 //	finish  count, settle, reuse                  exchange.go
 package core
@@ -119,6 +119,9 @@ type Core struct {
 
 	// windowGrowth is what HTTP/2 windows of this loop may still grow by.
 	windowGrowth int
+
+	hopRequest message.Request // of the localHop that is being given one
+	hopFields  []message.Field
 
 	freeX    []*exchange
 	spent    []*exchange // ended in this batch
@@ -274,6 +277,9 @@ func (c *Core) Accept(a Accept) *Conn {
 		cn.link = true
 		serveH2(cn, true, dest{})
 		cn.limitLife()
+		if s, ok := cn.h.(*h2Server); ok && cn.local.draining {
+			s.finish()
+		}
 	case ListenProxy:
 		serveH1(cn, dest{any: true}, nil)
 	case ListenService:

@@ -56,6 +56,7 @@ type exchange struct {
 	of       *exchange // the original of a mirror
 	peer     string    // inbound: who calls, and the same for fields
 	peerText []byte
+	hop      localHop // inbound, from a workload of this proxy
 
 	d     decide.Decision
 	port  *decide.ServicePort
@@ -293,7 +294,7 @@ func (x *exchange) response(r *message.Response, end bool) {
 		x.down.respond(x, r, false)
 		return
 	}
-	if x.ds == nil && x.us != nil { // what came over HTTP/2 may not be sayable in HTTP/1
+	if x.ds == nil && x.answeredOverH2() { // what came over HTTP/2 may not be sayable in HTTP/1
 		if err := h1.CheckResponse(r); err != nil {
 			x.dropUp(h2.Cancel)
 			x.fail(failBadResponse.because(err))
@@ -350,7 +351,7 @@ func (x *exchange) respTrailers(f []message.Field) {
 	if x.grpc {
 		x.noteGRPC(f)
 	}
-	if x.ds == nil && x.us != nil && h1.CheckTrailers(f) != nil {
+	if x.ds == nil && x.answeredOverH2() && h1.CheckTrailers(f) != nil {
 		f = nil
 	}
 	x.down.trailersDown(x, f)
@@ -500,14 +501,14 @@ func (x *exchange) upGone(why gone, f failure) {
 // tellGone tells the downstream of a lost upstream before there was a response.
 func (x *exchange) tellGone(why gone, f failure) {
 	switch {
-	case x.inbound && (why == goneConnect || why == goneUnprocessed) && x.ds != nil && !x.connect:
+	case x.inbound && (why == goneConnect || why == goneUnprocessed) && x.framed() && !x.connect:
 		// Nothing reached the application, or it has said that it will not look at it (REFUSED_STREAM, or
 		// a GOAWAY that the request crossed): the caller's proxy may safely try again, elsewhere if it can.
 		x.core.shard.Refused(f.code)
 		x.status = f.status
 		x.down.resetDown(x, h2.RefusedStream)
 		x.finish()
-	case x.grpc && x.resetCode == h2.Cancel && x.ds != nil:
+	case x.grpc && x.resetCode == h2.Cancel && x.framed():
 		// A gRPC server cancels at the deadline; the client makes the right status of it by itself.
 		x.status = 499
 		x.down.resetDown(x, h2.Cancel)

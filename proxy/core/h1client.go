@@ -289,7 +289,7 @@ func (s *h1Client) request(x *exchange, r *message.Request, end bool) {
 	s.x = x
 	s.heard, s.keep = false, false
 	s.c.active = s.c.core.now
-	if x.h2down() {
+	if x.cameOverH2() {
 		if err := h1.CheckRequest(r); err != nil { // what came over HTTP/2 may not be sayable in HTTP/1
 			s.x = nil
 			x.up = nil
@@ -304,9 +304,6 @@ func (s *h1Client) request(x *exchange, r *message.Request, end bool) {
 	s.c.out = h1.AppendRequest(s.c.out, r, h1.RequestOptions{Chunked: s.chunked})
 	s.c.touch()
 }
-
-// h2down reports whether the request came over HTTP/2.
-func (x *exchange) h2down() bool { return x.ds != nil }
 
 func (s *h1Client) sendUp(x *exchange, p []byte, end bool) int {
 	if s.c.closed {
@@ -340,7 +337,7 @@ func (s *h1Client) trailersUp(x *exchange, f []message.Field) {
 		return
 	}
 	if s.chunked {
-		if x.h2down() && h1.CheckTrailers(f) != nil {
+		if x.cameOverH2() && h1.CheckTrailers(f) != nil {
 			f = nil
 		}
 		s.c.room()

@@ -20,14 +20,21 @@ const (
 
 // startInbound carries a request of a peer's link to our application.
 func (x *exchange) startInbound(r *message.Request) {
-	c := x.core
 	x.inbound = true
-	x.grpc = message.IsGRPC(r.Fields)
 	to := message.Get(r.Fields, fieldTo)
 	x.h2app = string(message.Get(r.Fields, fieldProto)) == "h2"
 	if x.connect {
 		to = r.Authority
 	}
+	r.Fields = append(stripOurs(r.Fields), message.Field{Name: nameClient, Value: x.peerText})
+	x.admit(r, to)
+}
+
+// admit carries a request that x.peer may make, as far as it is for one of our application's ports.
+// Its fields name the peer, and hold nothing else that only proxies may set.
+func (x *exchange) admit(r *message.Request, to []byte) {
+	c := x.core
+	x.grpc = message.IsGRPC(r.Fields)
 	app, ok := x.local.appPort(to)
 	x.countInbound(app)
 	if !ok {
@@ -38,7 +45,6 @@ func (x *exchange) startInbound(r *message.Request) {
 		x.dialRaw(Dial{Addr: app.Addr, Timeout: c.limits.ConnectTimeout})
 		return
 	}
-	r.Fields = append(stripOurs(r.Fields), message.Field{Name: nameClient, Value: x.peerText})
 	switch {
 	case x.upgrade: // towards the application it is HTTP/1.1's kind again
 		r.Method = methodGet
@@ -63,6 +69,7 @@ type inboundKey struct {
 	peer     string
 	port     netip.AddrPort
 	protocol model.Protocol
+	hop      bool
 }
 
 // countInbound starts counting at the callee's end.
@@ -77,8 +84,8 @@ func (x *exchange) countInbound(app AppPort) {
 	case x.h2app:
 		p = model.ProtocolHTTP2
 	}
-	l := x.local
-	k := inboundKey{l, x.peer, app.Addr, p}
+	l, hop := x.local, x.hop.x != nil
+	k := inboundKey{l, x.peer, app.Addr, p, hop}
 	s := c.inboundSeries[k]
 	if s == nil {
 		svc := l.Service
@@ -87,7 +94,7 @@ func (x *exchange) countInbound(app AppPort) {
 		}
 		s = c.shard.Get(telemetry.Key{
 			Direction: telemetry.Inbound, SourceIdentity: x.peer, Service: svc, Port: app.Addr.Port(),
-			Backend: l.Name, Protocol: p, TLS: true,
+			Backend: l.Name, Protocol: p, TLS: !hop, Local: hop,
 		})
 		if len(c.inboundSeries) >= telemetry.MaxSeries {
 			clear(c.inboundSeries)

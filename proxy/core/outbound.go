@@ -239,12 +239,12 @@ func (x *exchange) route(r *message.Request, svc *decide.Service, port uint16) {
 	}
 	switch x.d.Action {
 	case decide.Redirect, decide.Respond:
-		x.count(sp.Port.Protocol, false)
+		x.count(sp.Port.Protocol, overPlain)
 		resp := x.d.Response(r, &c.canon, &c.scratch)
 		x.answer(&resp)
 		return
 	case decide.Refuse:
-		x.count(sp.Port.Protocol, false)
+		x.count(sp.Port.Protocol, overPlain)
 		x.refuse(x.d.Status, x.d.Code, "http_request_denied", x.d.Reason)
 		return
 	}
@@ -276,14 +276,19 @@ func (x *exchange) pick(r *message.Request) {
 	ep := x.entry.set.Pick(c.now, c.rand(), x.ep)
 	if ep == nil {
 		x.ep = nil
-		x.count(x.port.Port.Protocol, false)
+		x.count(x.port.Port.Protocol, overPlain)
 		x.fail(failNoEndpoint)
 		return
 	}
 	x.tries++
 	x.ep = ep
 	ep.Start()
-	x.count(x.port.Port.Protocol, ep.Meshed())
+	if l := c.near(x, ep); l != nil {
+		x.count(x.port.Port.Protocol, overHop)
+		x.hopTo(l, r)
+		return
+	}
+	x.count(x.port.Port.Protocol, overOf(ep))
 	c.poolOf(x, ep).take(x, r)
 }
 
@@ -318,7 +323,7 @@ func (x *exchange) startTunnel(sni []byte) {
 	*q = decide.Query{Port: sp, ClientNamespace: x.local.Name.Namespace, Opaque: true, SNI: sni, Rand: c.rand()}
 	x.d = c.table.Decide(q, nil)
 	if x.d.Action != decide.Forward {
-		x.count(model.ProtocolTCP, false)
+		x.count(model.ProtocolTCP, overPlain)
 		x.refuse(x.d.Status, x.d.Code, "connection_refused", x.d.Reason)
 		return
 	}
@@ -332,7 +337,13 @@ var methodConnect = []byte("CONNECT")
 
 // commit makes a speculative tunnel count.
 func (x *exchange) commit() {
-	x.count(model.ProtocolTCP, x.ep != nil && x.ep.Meshed())
+	over := overPlain
+	if _, hop := x.up.(*localHop); hop {
+		over = overHop
+	} else if x.ep != nil {
+		over = overOf(x.ep)
+	}
+	x.count(model.ProtocolTCP, over)
 }
 
 // passThrough forwards a plain request to a destination outside the mesh, by name or address.
@@ -378,11 +389,27 @@ type seriesKey struct {
 	rule     *decide.Rule
 	backend  *decide.Backend
 	protocol model.Protocol
-	tls      bool
+	over     over
+}
+
+// over is what lies between the caller's proxy and the callee.
+type over uint8
+
+const (
+	overPlain over = iota // nothing of ours: the endpoint is not in the mesh, or there is none
+	overLink              // mutual TLS
+	overHop               // a localHop: nothing leaves the process
+)
+
+func overOf(ep *balance.Endpoint) over {
+	if ep.Meshed() {
+		return overLink
+	}
+	return overPlain
 }
 
 // count starts counting the exchange, once.
-func (x *exchange) count(p model.Protocol, tls bool) {
+func (x *exchange) count(p model.Protocol, how over) {
 	if x.series != nil || x.mirror || x.speculative() {
 		return
 	}
@@ -396,12 +423,12 @@ func (x *exchange) count(p model.Protocol, tls bool) {
 	if x.grpc {
 		p = model.ProtocolGRPC
 	}
-	k := seriesKey{x.local, x.port, x.d.Rule, x.d.Backend, p, tls}
+	k := seriesKey{x.local, x.port, x.d.Rule, x.d.Backend, p, how}
 	s := c.series[k]
 	if s == nil {
 		key := telemetry.Key{
 			Direction: telemetry.Outbound, Source: x.local.Name, SourceIdentity: x.local.Identity,
-			Protocol: p, TLS: tls,
+			Protocol: p, TLS: how == overLink, Local: how == overHop,
 		}
 		if x.port != nil {
 			key.Service, key.Port = x.port.Service.Model.Name, x.port.Port.Port

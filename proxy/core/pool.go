@@ -51,11 +51,7 @@ func (c *Core) poolOf(x *exchange, ep *balance.Endpoint) *pool {
 		return c.poolFor(poolKey{addr: ep.Addr, h2: h2app && !x.upgrade}, Dial{Addr: ep.Addr, Timeout: c.limits.ConnectTimeout})
 	}
 	l := x.local
-	w, _ := ep.Pool.(*ways)
-	if w == nil {
-		w = new(ways)
-		ep.Pool = w
-	}
+	w := c.waysOf(ep)
 	for _, p := range w.pools {
 		if p.key.self == l.Identity {
 			return p
@@ -69,9 +65,28 @@ func (c *Core) poolOf(x *exchange, ep *balance.Endpoint) *pool {
 	return p
 }
 
-// ways are the pools by which an endpoint of the mesh is reached, one for each identity that calls
-// it: a link proves who the caller is, so callers of two identities never share one.
-type ways struct{ pools []*pool }
+// ways are how an endpoint of the mesh is reached.
+type ways struct {
+	// pools of links, one for each identity that calls it: a link proves who the caller is, so
+	// callers of two identities never share one.
+	pools []*pool
+	near  *local // whose link address it is, if it is one of this proxy
+}
+
+// waysOf gives those of an endpoint.
+func (c *Core) waysOf(ep *balance.Endpoint) *ways {
+	w, _ := ep.Pool.(*ways)
+	if w == nil {
+		w = new(ways)
+		for _, l := range c.locals {
+			if l.Link.IsValid() && l.Link == ep.Link {
+				w.near = l
+			}
+		}
+		ep.Pool = w
+	}
+	return w
+}
 
 func ep0Protocol(x *exchange) model.Protocol {
 	if x.d.Backend != nil && x.d.Backend.Set != nil {

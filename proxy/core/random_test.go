@@ -97,14 +97,27 @@ func TestNothingIsLeftAfterAnyCourseOfEvents(t *testing.T) {
 		courses = 200
 	}
 	for seed := range uint64(courses) {
-		playRandom(t, seed)
+		playRandom(t, seed, newRig)
 		if t.Failed() {
 			return
 		}
 	}
 }
 
-func playRandom(t *testing.T, seed uint64) {
+func TestNothingIsLeftOfHopsAfterAnyCourseOfEvents(t *testing.T) {
+	courses := 1500
+	if testing.Short() {
+		courses = 200
+	}
+	for seed := range uint64(courses) {
+		playRandom(t, seed, newNodeRig)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func playRandom(t *testing.T, seed uint64, rigFor func(testing.TB, *model.Service, Limits) *rig) {
 	rnd := rand.New(rand.NewPCG(seed, 7))
 	protocols := []model.Protocol{model.ProtocolHTTP, model.ProtocolDetect, model.ProtocolTCP}
 	svc := &model.Service{Name: rigService, Ports: []model.Port{{Port: 80, Protocol: protocols[rnd.IntN(3)]}}}
@@ -115,7 +128,7 @@ func playRandom(t *testing.T, seed uint64) {
 			Timeouts: model.Timeouts{Request: time.Duration(rnd.IntN(2)) * 3 * time.Second},
 		}}}}
 	}
-	r := newRig(t, svc, Limits{MaxPoolConns: 2 + rnd.IntN(4), MaxParked: 3 + rnd.IntN(3), IdleTimeout: time.Minute})
+	r := rigFor(t, svc, Limits{MaxPoolConns: 2 + rnd.IntN(4), MaxParked: 3 + rnd.IntN(3), IdleTimeout: time.Minute})
 	defer func() {
 		if p := recover(); p != nil {
 			t.Errorf("seed %d", seed)
@@ -157,6 +170,9 @@ func playRandom(t *testing.T, seed uint64) {
 		r.client.core.Drain()
 	case 1:
 		r.server.core.Drain()
+	case 2:
+		c := r.client.core
+		c.DrainWorkload(len(c.locals) - 1)
 	}
 	r.settle()
 	for _, c := range clients { // everybody goes home

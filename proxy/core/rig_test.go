@@ -20,12 +20,14 @@ type rig struct {
 	answer         []byte
 	pipes          []*pipe
 	later          []func()                 // answers of dials
+	app            func(p *pipe, in []byte) // the application instead of answer
 	mute           bool                     // the application says nothing by itself
 	down           bool                     // nobody can be connected to
-	slow           bool                     // what is written waits for the next round
-	app            func(p *pipe, in []byte) // the application instead of answer
-	life           time.Duration            // of certificates, from the link's start; 0: for ever
-	links          int                      // links made
+	refuse         netip.AddrPort
+	slow           bool          // what is written waits for the next round
+	life           time.Duration // of certificates, from the link's start; 0: for ever
+	links          int           // links made
+	heard          []byte        // what the application was last sent
 }
 
 // host is the driver of one core.
@@ -58,30 +60,62 @@ var (
 	rigLink    = netip.MustParseAddrPort("127.0.0.1:9001")
 )
 
+var rigLinks = &Listener{Kind: ListenLink}
+
 func newRig(t testing.TB, svc *model.Service, limits Limits) *rig {
+	t.Helper()
+	return newRigOf(t, svc, limits, rigWeb)
+}
+
+// newNodeRig has the caller and the callee behind the client's core. The server's takes links that
+// are made nevertheless.
+func newNodeRig(t testing.TB, svc *model.Service, limits Limits) *rig {
+	t.Helper()
+	near := rigCart
+	near.Link = rigLink
+	return newRigOf(t, svc, limits, rigWeb, near)
+}
+
+var (
+	rigWeb  = Workload{Name: model.Name{Namespace: "shop", Name: "web-1"}, Identity: "spiffe://m/ns/shop/sa/web"}
+	rigCart = Workload{
+		Name: model.Name{Namespace: "shop", Name: "cart-1"}, Service: rigService, Identity: "spiffe://m/ns/shop/sa/cart",
+		Ports: []AppPort{{Addr: rigApp}},
+	}
+)
+
+func newRigOf(t testing.TB, svc *model.Service, limits Limits, client ...Workload) *rig {
 	t.Helper()
 	r := &rig{t: t, answer: []byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello")}
 	r.client, r.server = &host{rig: r}, &host{rig: r}
 	rnd := uint64(1)
 	random := func() uint64 { rnd = rnd*6364136223846793005 + 1442695040888963407; return rnd }
 	r.client.core = New(Config{Host: r.client, Rand: random, Shard: telemetry.NewRegistry(1).Shard(0), Limits: limits,
-		Workloads: []Workload{{Name: model.Name{Namespace: "shop", Name: "web-1"}, Identity: "spiffe://m/ns/shop/sa/web"}}})
+		Workloads: client})
 	r.server.core = New(Config{Host: r.server, Rand: random, Shard: telemetry.NewRegistry(1).Shard(0), Limits: limits,
-		Workloads: []Workload{{Name: model.Name{Namespace: "shop", Name: "cart-1"}, Service: rigService, Identity: "spiffe://m/ns/shop/sa/cart", Ports: []AppPort{{Addr: rigApp}}}}})
+		Workloads: []Workload{rigCart}})
 	if svc == nil {
 		svc = &model.Service{Name: rigService, Ports: []model.Port{{Port: 80, Protocol: model.ProtocolHTTP}}}
 	}
+	r.publish(svc, rigEndpoint)
+	return r
+}
+
+var rigEndpoint = model.Endpoint{
+	Port: 80, Addr: rigApp, Link: rigLink, Identity: "spiffe://m/ns/shop/sa/cart", Workload: model.Name{Namespace: "shop", Name: "cart-1"},
+}
+
+// publish tells the client's core who answers for the service.
+func (r *rig) publish(svc *model.Service, eps ...model.Endpoint) {
+	r.t.Helper()
 	table, problems := decide.Compile(nil, &decide.View{
 		TrustDomain: "m", Services: map[model.Name]*model.Service{rigService: svc},
-		Endpoints: map[model.Name]*model.Endpoints{rigService: {Service: rigService, Endpoints: []model.Endpoint{{
-			Port: 80, Addr: rigApp, Link: rigLink, Identity: "spiffe://m/ns/shop/sa/cart", Workload: model.Name{Namespace: "shop", Name: "cart-1"},
-		}}}},
+		Endpoints: map[model.Name]*model.Endpoints{rigService: {Service: rigService, Endpoints: eps}},
 	})
 	for _, p := range problems {
-		t.Fatal(p)
+		r.t.Fatal(p)
 	}
 	r.client.core.SetTable(table)
-	return r
 }
 
 func (r *rig) connect(a, b *pipe) {
@@ -133,6 +167,7 @@ func (p *pipe) step() bool {
 		return false
 	case len(p.in) > 0 && p.app:
 		in := p.in
+		r.heard = append(r.heard[:0], in...)
 		p.in = p.in[:0]
 		switch {
 		case r.app != nil:
@@ -174,7 +209,7 @@ func (p *pipe) rig() *rig {
 func (h *host) Dial(c *Conn, d Dial) {
 	mine := &pipe{host: h, conn: c}
 	c.Driver = mine
-	if h.rig.down {
+	if h.rig.down || d.Addr == h.rig.refuse {
 		mine.other = &pipe{}
 		h.rig.later = append(h.rig.later, func() { h.core.Connected(c, errors.New("refused")) })
 		return
@@ -184,7 +219,7 @@ func (h *host) Dial(c *Conn, d Dial) {
 	} else {
 		theirs := &pipe{host: h.rig.server}
 		h.rig.connect(mine, theirs)
-		theirs.conn = h.rig.server.core.Accept(Accept{Listener: &Listener{Kind: ListenLink}, Peer: d.Self, Driver: theirs, Until: h.rig.until()})
+		theirs.conn = h.rig.server.core.Accept(Accept{Listener: rigLinks, Peer: d.Self, Driver: theirs, Until: h.rig.until()})
 		h.rig.links++
 		h.rig.later = append(h.rig.later, func() { h.core.ConnectedUntil(c, h.rig.until()) })
 		return

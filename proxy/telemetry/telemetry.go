@@ -40,6 +40,7 @@ type Key struct {
 	Backend        model.Name
 	Protocol       model.Protocol
 	TLS            bool // the hop between the proxies was mutually authenticated
+	Local          bool // there was none: both workloads are behind one proxy, nothing left its process
 }
 
 // Series is the counters of one key. The owning loop writes, anybody reads.
