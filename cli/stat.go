@@ -29,7 +29,8 @@ func (a *app) statVerb() *cobra.Command {
 		Use:   "stat [SERVICE]",
 		Short: "Show success rate, requests and latency by edge, route and backend",
 		Long: `Shows the traffic of the last minute: who called whom, by which route, to which backend;
-success rate, requests a second, latency percentiles, and the share over mTLS.
+success rate, requests a second, latency percentiles, and the share over mTLS ("local" is
+what went between two workloads of one proxy and never left it).
 
 A row is what the callers' proxies saw. All instances of a service account are one row; --by
 instance and -o wide show each. Edges that lose requests come first and are marked with !. For
@@ -196,10 +197,7 @@ func edgeRow(e mesh.Edge, instances, wide bool) []render.Cell {
 	if failing(e) {
 		mark, tone = render.Toned(render.Bad, "!"), render.Bad
 	}
-	mtls := render.Text(render.Percent(e.MTLS))
-	if e.MTLS < 1 {
-		mtls.Tone = render.Warn
-	}
+	mtls := mtlsCell(e)
 	row := []render.Cell{mark, render.Text(render.Clean(e.From))}
 	if instances {
 		row = append(row, render.Text(render.Clean(e.Workload)))
@@ -214,6 +212,21 @@ func edgeRow(e mesh.Edge, instances, wide bool) []render.Cell {
 			render.Text(render.Bytes(e.BytesIn)), render.Text(render.Bytes(e.BytesOut)), render.Text(fmt.Sprint(e.Connections)), render.Text(fmt.Sprint(e.Active)))
 	}
 	return row
+}
+
+// mtlsCell shows how much was over mTLS, and how much needed none since it never left its proxy.
+func mtlsCell(e mesh.Edge) render.Cell {
+	text := render.Percent(e.MTLS)
+	switch {
+	case e.Local >= 1:
+		text = "local"
+	case e.Local > 0:
+		text += "+" + render.Percent(e.Local) + " local"
+	}
+	if e.MTLS+e.Local < 1-1e-9 {
+		return render.Toned(render.Warn, text)
+	}
+	return render.Text(text)
 }
 
 // explainHint is the command that explains an edge; live tells whether a workload of the caller's

@@ -60,7 +60,7 @@ func statRow(r *observe.Row) *pb.StatRow {
 		Source: wire.Name(r.Source), SourceIdentity: r.SourceIdentity, Service: wire.Name(r.Service), Route: r.Route,
 		Backend: wire.Name(r.Backend), Protocol: r.Protocol, Requests: r.Requests(), Success: r.Success, Failure: r.Failure,
 		SuccessRate: r.SuccessRate, Rps: r.RPS, P50Ms: ms(r.Quantile(0.5)), P95Ms: ms(r.Quantile(0.95)), P99Ms: ms(r.Quantile(0.99)),
-		MeanMs: ms(r.Mean()), MtlsShare: r.MTLS, BytesIn: r.BytesIn, BytesOut: r.BytesOut, ConnectionsOpened: r.Opened,
+		MeanMs: ms(r.Mean()), MtlsShare: r.MTLS, LocalShare: r.Local, BytesIn: r.BytesIn, BytesOut: r.BytesOut, ConnectionsOpened: r.Opened,
 		ConnectionsActive: r.Active, Status: r.Status[:], GrpcFailures: r.GRPCFailures,
 	}
 }

@@ -65,6 +65,18 @@ func TestTrafficIsGroupedAsAsked(t *testing.T) {
 	}
 }
 
+// What stayed within a proxy is neither mTLS nor in the clear.
+func TestLocalTrafficIsAShareOfItsOwn(t *testing.T) {
+	s, _ := newStore()
+	near := series("web", "cart", "r1", "cart", 30, 0)
+	near.TLS, near.Local = false, true
+	s.Add("p1", 1, []report.Series{series("web", "cart", "r1", "cart", 10, 0), near})
+	rows := s.Stat(Query{}).Rows
+	if len(rows) != 1 || rows[0].Requests() != 40 || rows[0].MTLS != 0.25 || rows[0].Local != 0.75 {
+		t.Errorf("%+v, want one row of 40 requests, a quarter over mTLS and the rest local", rows)
+	}
+}
+
 func TestWorkloadsOfAnAccountAreOneRowUnlessEachIsAskedFor(t *testing.T) {
 	s, _ := newStore()
 	of := func(workload, account string, us ...uint64) report.Series {

@@ -47,11 +47,14 @@ type Row struct {
 	report.Counts
 	// MTLS is the share of requests over mTLS (of connections if there were no requests).
 	MTLS float64
+	// Local is the share of the same that went between two workloads of one proxy, in memory.
+	Local float64
 	// SuccessRate is 1 if there were no requests.
 	SuccessRate float64
 	RPS         float64
 
-	tlsRequests, tlsOpened uint64
+	tlsRequests, tlsOpened     uint64
+	localRequests, localOpened uint64
 }
 
 // Quantile gives a latency quantile.
@@ -117,6 +120,10 @@ func (s *Store) Stat(q Query) Answer {
 				r.tlsRequests += c.Requests()
 				r.tlsOpened += c.Opened
 			}
+			if k.Local {
+				r.localRequests += c.Requests()
+				r.localOpened += c.Opened
+			}
 		}
 	}
 	for k, g := range s.active {
@@ -141,9 +148,9 @@ func (r *Row) finish(covered time.Duration) {
 	n := r.Requests()
 	if n > 0 {
 		r.SuccessRate = float64(r.Success) / float64(n)
-		r.MTLS = float64(r.tlsRequests) / float64(n)
+		r.MTLS, r.Local = float64(r.tlsRequests)/float64(n), float64(r.localRequests)/float64(n)
 	} else if r.Opened > 0 {
-		r.MTLS = float64(r.tlsOpened) / float64(r.Opened)
+		r.MTLS, r.Local = float64(r.tlsOpened)/float64(r.Opened), float64(r.localOpened)/float64(r.Opened)
 	}
 	if sec := covered.Seconds(); sec >= 0.001 {
 		r.RPS = float64(n) / sec
@@ -188,7 +195,7 @@ func matches(want, got model.Name) bool {
 
 // group gives the part of a key that the rows are told apart by.
 func (q *Query) group(k report.Key) report.Key {
-	k.TLS = false
+	k.TLS, k.Local = false, false
 	if account := q.Account(k.SourceIdentity); account != (model.Name{}) && !q.Instances {
 		k.Source = account
 	}

@@ -107,7 +107,7 @@ func (s *Store) count(w *window, instance string, one *report.Series, now time.T
 	k := one.Key
 	c := w.cells[k]
 	if c == nil && len(w.cells) >= s.maxSeries {
-		k = report.Key{Direction: k.Direction, Source: model.Name{Name: Other}, Service: model.Name{Name: Other}, Route: Other, Backend: model.Name{Name: Other}, Protocol: k.Protocol, TLS: k.TLS}
+		k = report.Key{Direction: k.Direction, Source: model.Name{Name: Other}, Service: model.Name{Name: Other}, Route: Other, Backend: model.Name{Name: Other}, Protocol: k.Protocol, TLS: k.TLS, Local: k.Local}
 		c = w.cells[k]
 		s.dropped++
 	}

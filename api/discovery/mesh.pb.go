@@ -933,6 +933,7 @@ type StatRow struct {
 	ConnectionsActive int64                  `protobuf:"varint,20,opt,name=connections_active,json=connectionsActive,proto3" json:"connections_active,omitempty"`
 	Status            []uint64               `protobuf:"varint,21,rep,packed,name=status,proto3" json:"status,omitempty"` // by class, as in Series
 	GrpcFailures      uint64                 `protobuf:"varint,22,opt,name=grpc_failures,json=grpcFailures,proto3" json:"grpc_failures,omitempty"`
+	LocalShare        float64                `protobuf:"fixed64,23,opt,name=local_share,json=localShare,proto3" json:"local_share,omitempty"` // of the same as mtls_share: between two workloads of one proxy, in memory
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -1117,6 +1118,13 @@ func (x *StatRow) GetStatus() []uint64 {
 func (x *StatRow) GetGrpcFailures() uint64 {
 	if x != nil {
 		return x.GrpcFailures
+	}
+	return 0
+}
+
+func (x *StatRow) GetLocalShare() float64 {
+	if x != nil {
+		return x.LocalShare
 	}
 	return 0
 }
@@ -2241,7 +2249,7 @@ const file_mesh_proto_rawDesc = "" +
 	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
 	"\x02to\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x121\n" +
 	"\x06window\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06window\x12\x18\n" +
-	"\adropped\x18\x05 \x01(\x04R\adropped\"\xd0\x05\n" +
+	"\adropped\x18\x05 \x01(\x04R\adropped\"\xf1\x05\n" +
 	"\aStatRow\x12/\n" +
 	"\x06source\x18\x01 \x01(\v2\x17.weft.discovery.v1.NameR\x06source\x12'\n" +
 	"\x0fsource_identity\x18\x02 \x01(\tR\x0esourceIdentity\x121\n" +
@@ -2266,7 +2274,9 @@ const file_mesh_proto_rawDesc = "" +
 	"\x12connections_opened\x18\x13 \x01(\x04R\x11connectionsOpened\x12-\n" +
 	"\x12connections_active\x18\x14 \x01(\x03R\x11connectionsActive\x12\x16\n" +
 	"\x06status\x18\x15 \x03(\x04R\x06status\x12#\n" +
-	"\rgrpc_failures\x18\x16 \x01(\x04R\fgrpcFailures\"\xbc\x01\n" +
+	"\rgrpc_failures\x18\x16 \x01(\x04R\fgrpcFailures\x12\x1f\n" +
+	"\vlocal_share\x18\x17 \x01(\x01R\n" +
+	"localShare\"\xbc\x01\n" +
 	"\x0eExplainRequest\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x12\n" +

@@ -200,6 +200,7 @@ type Series struct {
 	BytesOut          uint64                 `protobuf:"varint,16,opt,name=bytes_out,json=bytesOut,proto3" json:"bytes_out,omitempty"`
 	ConnectionsOpened uint64                 `protobuf:"varint,17,opt,name=connections_opened,json=connectionsOpened,proto3" json:"connections_opened,omitempty"`
 	ConnectionsActive int64                  `protobuf:"varint,18,opt,name=connections_active,json=connectionsActive,proto3" json:"connections_active,omitempty"` // at present, not a delta
+	Local             bool                   `protobuf:"varint,19,opt,name=local,proto3" json:"local,omitempty"`                                                  // between two workloads of one proxy: nothing left its process, and tls is false
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -360,6 +361,13 @@ func (x *Series) GetConnectionsActive() int64 {
 	return 0
 }
 
+func (x *Series) GetLocal() bool {
+	if x != nil {
+		return x.Local
+	}
+	return false
+}
+
 // Bucket is one bucket of a sparse exponential histogram of microseconds.
 type Bucket struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -424,7 +432,7 @@ const file_report_proto_rawDesc = "" +
 	"\bsequence\x18\x03 \x01(\x04R\bsequence\x121\n" +
 	"\x06series\x18\x04 \x03(\v2\x19.weft.discovery.v1.SeriesR\x06series\"'\n" +
 	"\tReportAck\x12\x1a\n" +
-	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\xaa\x05\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\xc0\x05\n" +
 	"\x06Series\x12:\n" +
 	"\tdirection\x18\x01 \x01(\x0e2\x1c.weft.discovery.v1.DirectionR\tdirection\x12'\n" +
 	"\x0fsource_identity\x18\x02 \x01(\tR\x0esourceIdentity\x12/\n" +
@@ -444,7 +452,8 @@ const file_report_proto_rawDesc = "" +
 	"\bbytes_in\x18\x0f \x01(\x04R\abytesIn\x12\x1b\n" +
 	"\tbytes_out\x18\x10 \x01(\x04R\bbytesOut\x12-\n" +
 	"\x12connections_opened\x18\x11 \x01(\x04R\x11connectionsOpened\x12-\n" +
-	"\x12connections_active\x18\x12 \x01(\x03R\x11connectionsActive\"4\n" +
+	"\x12connections_active\x18\x12 \x01(\x03R\x11connectionsActive\x12\x14\n" +
+	"\x05local\x18\x13 \x01(\bR\x05local\"4\n" +
 	"\x06Bucket\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x04R\x05count*:\n" +

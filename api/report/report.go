@@ -37,6 +37,7 @@ type Key struct {
 	Backend        model.Name // service that the route chose
 	Protocol       string     // as in model.Protocol.String
 	TLS            bool       // over mTLS
+	Local          bool       // between two workloads of one proxy: nothing left its process; TLS is false
 }
 
 // Counts is what happened on a series since the last report. All are deltas, except Active.

@@ -143,7 +143,8 @@ type Edge struct {
 	P50MS       float64 `json:"p50Ms"`
 	P95MS       float64 `json:"p95Ms"`
 	P99MS       float64 `json:"p99Ms"`
-	MTLS        float64 `json:"mtls"` // share of requests
+	MTLS        float64 `json:"mtls"`            // share of requests
+	Local       float64 `json:"local,omitempty"` // share of requests that stayed within one proxy
 	BytesIn     uint64  `json:"bytesIn"`
 	BytesOut    uint64  `json:"bytesOut"`
 	Connections uint64  `json:"connections"` // opened in the window

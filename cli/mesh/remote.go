@@ -75,7 +75,7 @@ func (r *remote) Stat(ctx context.Context, q StatQuery) (*EdgeList, error) {
 			From: caller(row), Workload: workload, Identity: row.GetSourceIdentity(), To: name(row.GetService()), Route: row.GetRoute(),
 			Backend: name(row.GetBackend()), Protocol: row.GetProtocol(), Requests: row.GetRequests(), Failures: row.GetFailure(),
 			Success: row.GetSuccessRate(), RPS: row.GetRps(), P50MS: row.GetP50Ms(), P95MS: row.GetP95Ms(), P99MS: row.GetP99Ms(),
-			MTLS: row.GetMtlsShare(), BytesIn: row.GetBytesIn(), BytesOut: row.GetBytesOut(),
+			MTLS: row.GetMtlsShare(), Local: row.GetLocalShare(), BytesIn: row.GetBytesIn(), BytesOut: row.GetBytesOut(),
 			Connections: row.GetConnectionsOpened(), Active: row.GetConnectionsActive(),
 		})
 	}

@@ -14,7 +14,7 @@ const maxLabel = 1024
 func Series(s *report.Series) *pb.Series {
 	return &pb.Series{
 		Direction: pb.Direction(s.Direction), SourceIdentity: s.SourceIdentity, Source: Name(s.Source), Service: Name(s.Service),
-		Route: s.Route, Backend: Name(s.Backend), Protocol: s.Protocol, Tls: s.TLS,
+		Route: s.Route, Backend: Name(s.Backend), Protocol: s.Protocol, Tls: s.TLS, Local: s.Local,
 		Status: append([]uint64(nil), s.Status[:]...), GrpcFailures: s.GRPCFailures, Success: s.Success, Failure: s.Failure,
 		Latency: each(s.Latency, func(b report.Bucket) *pb.Bucket {
 			return &pb.Bucket{Index: uint32(b.Index), Count: b.Count}
@@ -46,7 +46,7 @@ func ToSeries(s *pb.Series) (report.Series, error) {
 	copy(out.Status[:], s.GetStatus())
 	out.Key = report.Key{
 		Direction: report.Direction(s.GetDirection()), SourceIdentity: s.GetSourceIdentity(), Source: ToName(s.GetSource()),
-		Service: ToName(s.GetService()), Route: s.GetRoute(), Backend: ToName(s.GetBackend()), Protocol: s.GetProtocol(), TLS: s.GetTls(),
+		Service: ToName(s.GetService()), Route: s.GetRoute(), Backend: ToName(s.GetBackend()), Protocol: s.GetProtocol(), TLS: s.GetTls(), Local: s.GetLocal(),
 	}
 	out.GRPCFailures, out.Success, out.Failure = s.GetGrpcFailures(), s.GetSuccess(), s.GetFailure()
 	out.LatencySumMicros, out.BytesIn, out.BytesOut = s.GetLatencySumUs(), s.GetBytesIn(), s.GetBytesOut()

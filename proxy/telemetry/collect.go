@@ -56,7 +56,7 @@ func (c *Collector) Collect(add func(report.Series)) {
 func (k Key) report() report.Key {
 	r := report.Key{
 		Direction: report.Direction(k.Direction), SourceIdentity: k.SourceIdentity, Source: k.Source,
-		Service: k.Service, Route: k.Route, Backend: k.Backend, Protocol: k.Protocol.String(), TLS: k.TLS,
+		Service: k.Service, Route: k.Route, Backend: k.Backend, Protocol: k.Protocol.String(), TLS: k.TLS, Local: k.Local,
 	}
 	if r.Route == "" {
 		r.Route = "default"

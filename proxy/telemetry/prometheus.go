@@ -119,7 +119,7 @@ func (k Key) labels() string {
 		{"direction", r.Direction.String()},
 		{"source_namespace", r.Source.Namespace}, {"source_workload", r.Source.Name}, {"source_identity", r.SourceIdentity},
 		{"namespace", r.Service.Namespace}, {"service", r.Service.Name}, {"port", strconv.Itoa(int(k.Port))},
-		{"route", r.Route}, {"backend_namespace", r.Backend.Namespace}, {"backend", r.Backend.Name}, {"protocol", r.Protocol}, {"tls", strconv.FormatBool(r.TLS)},
+		{"route", r.Route}, {"backend_namespace", r.Backend.Namespace}, {"backend", r.Backend.Name}, {"protocol", r.Protocol}, {"tls", hop(r)},
 	}
 	var b strings.Builder
 	for i, p := range pairs {
@@ -132,6 +132,14 @@ func (k Key) labels() string {
 		b.WriteByte('"')
 	}
 	return b.String()
+}
+
+// hop is how a request got from the caller's proxy to the callee's.
+func hop(r report.Key) string {
+	if r.Local {
+		return "local"
+	}
+	return strconv.FormatBool(r.TLS)
 }
 
 // escape makes a label value (Prometheus exposition formats, text format details). Bytes that are

@@ -257,3 +257,32 @@ func TestAReaderThatWentAwayIsTold(t *testing.T) {
 type gone struct{}
 
 func (gone) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// A hop within one proxy is told from one in the clear, on the page and in reports.
+func TestALocalHopHasItsOwnLabel(t *testing.T) {
+	r := NewRegistry(1)
+	for i, want := range []string{"false", "true", "local"} {
+		k := key(fmt.Sprint("service-", i))
+		k.TLS, k.Local = want == "true", want == "local"
+		s := r.Shard(0).Get(k)
+		s.Start()
+		s.End(200, false, false, time.Millisecond, 0, 0)
+	}
+	got := map[string]string{}
+	for _, m := range page(t, r)["weft_requests_total"].GetMetric() {
+		l := labels(m)
+		got[l["service"]] = l["tls"]
+	}
+	if want := map[string]string{"service-0": "false", "service-1": "true", "service-2": "local"}; !maps.Equal(got, want) {
+		t.Errorf("labels %v, want %v", got, want)
+	}
+	local := 0
+	for k := range collect(t, NewCollector(r)) {
+		if k.Local {
+			local++
+		}
+	}
+	if local != 1 {
+		t.Errorf("%d local series were reported, want 1", local)
+	}
+}
