@@ -134,6 +134,9 @@ func (p *Proxy) prune() {
 	p.sockets = open
 }
 
+// Do runs f on the loop, soon, unless the proxy ends before.
+func (p *Proxy) Do(f func(*core.Core)) { p.post(func() { f(p.Core) }) }
+
 // post runs f on the loop, soon.
 func (p *Proxy) post(f func()) {
 	epoch := p.epoch

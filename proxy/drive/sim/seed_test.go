@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weft-mesh/weft/api/report"
+	"github.com/weft-mesh/weft/proxy/core"
 	"github.com/weft-mesh/weft/proxy/drive/sim"
+	"github.com/weft-mesh/weft/proxy/telemetry"
 )
 
 var (
@@ -23,19 +26,28 @@ type scenario struct {
 	name  string
 	run   func(w *world)
 	meets []string // what must happen for some seed
+
+	shared bool // some servers are behind the callers' proxies
 }
 
 var scenarios = []scenario{
-	{"calm", calm, []string{"101", "200"}},
-	{"faults", chaos, []string{
-		"101", "200", "502W3306", "503W3305", "503W3310", "503busy", "retried", "lost reset", "lost eof",
-		"lost abandoned", "slow application", "fault 0", "fault 1", "fault 2", "fault 3", "fault 4",
-		"fault 5", "fault 6", "fault 7", "fault 8", "fault 9", "fault 10", "fault 11",
-	}},
-	{"leaving", leaving, []string{"101", "200"}},
-	{"bulk", bulk, []string{"101", "200", "slow application"}},
-	{"surprise", surprise, []string{"200"}},
-	{"callers", callers, []string{"101", "200"}},
+	{name: "calm", run: calm, meets: []string{"101", "200"}},
+	{name: "faults", run: chaos, meets: everyFault},
+	{name: "leaving", run: leaving, meets: []string{"101", "200"}},
+	{name: "bulk", run: bulk, meets: []string{"101", "200", "slow application"}},
+	{name: "surprise", run: surprise, meets: []string{"200"}},
+	{name: "callers", run: callers, meets: []string{"101", "200"}},
+	{name: "shared calm", run: calm, meets: []string{"101", "200", "local"}, shared: true},
+	{name: "shared faults", run: chaos, meets: append([]string{"local"}, everyFault...), shared: true},
+	{name: "shared leaving", run: leavingAlone, meets: []string{"101", "200", "local"}, shared: true},
+	{name: "shared bulk", run: bulk, meets: []string{"101", "200", "slow application", "local"}, shared: true},
+	{name: "shared draining", run: nodesDrain, meets: []string{"101", "200", "local"}, shared: true},
+}
+
+var everyFault = []string{
+	"101", "200", "502W3306", "503W3305", "503W3310", "503busy", "retried", "lost reset", "lost eof",
+	"lost abandoned", "slow application", "fault 0", "fault 1", "fault 2", "fault 3", "fault 4",
+	"fault 5", "fault 6", "fault 7", "fault 8", "fault 9", "fault 10", "fault 11",
 }
 
 // calm: nothing is wrong, so nothing may fail.
@@ -83,6 +95,56 @@ func leaving(w *world) {
 	}
 	w.net.Run(30 * time.Second)
 	w.checkAllWell(0)
+	w.settle()
+}
+
+// leavingAlone: workloads leave in good order that share a proxy with callers, which go on. Nothing
+// may fail.
+func leavingAlone(w *world) {
+	w.load(12, 30, 60_000, false)
+	for i, x := range w.order {
+		if x.place == 0 || x.app.service == "greet" { // there is one greet only
+			continue
+		}
+		w.net.After(time.Duration(1+i)*300*time.Millisecond+time.Duration(w.rng.Int64N(int64(300*time.Millisecond))), func() {
+			x.leave = true
+			w.publish(x.app.service)
+			w.net.After(20*time.Millisecond, func() { x.proxy.Do(func(c *core.Core) { c.DrainWorkload(x.place) }) })
+		})
+	}
+	w.net.Run(30 * time.Second)
+	w.checkAllWell(0)
+	w.settle()
+}
+
+// nodesDrain: the callers' proxies drain with the servers beside them, after the mesh was told that
+// these leave. What has begun is finished, also between the two.
+func nodesDrain(w *world) {
+	w.load(12, 25, 60_000, false)
+	for i, x := range w.callers {
+		leave := func(on bool) {
+			for _, y := range w.order {
+				if y.proxy == x.proxy {
+					y.leave = on
+					w.publish(y.app.service)
+				}
+			}
+		}
+		w.net.After(time.Duration(i+1)*300*time.Millisecond+time.Duration(w.rng.Int64N(int64(200*time.Millisecond))), func() {
+			leave(true)
+			w.net.After(20*time.Millisecond, func() {
+				x.proxy.Drain()
+				w.net.After(time.Millisecond, func() { w.restart(x, 0) })
+				w.net.After(time.Second, func() { leave(false) })
+			})
+		})
+	}
+	w.net.Run(30 * time.Second)
+	for _, a := range w.l.asks {
+		if a.status == 0 && a.executed > 0 || a.status >= 300 && a.service != "greet" {
+			w.l.violation("%v did not end well at a draining node", a)
+		}
+	}
 	w.settle()
 }
 
@@ -207,16 +269,19 @@ func (w *world) fault() {
 		caller.proxy.Drain()
 		w.net.After(for_/4, func() { w.restart(caller, 150) })
 	case 10: // its certificate is no good for a while
-		x.proxy.Identities[0].Expired = r.IntN(2) == 0
-		x.proxy.Identities[0].Foreign = !x.proxy.Identities[0].Expired
+		mine := &x.proxy.Identities[x.place]
+		mine.Expired = r.IntN(2) == 0
+		mine.Foreign = !mine.Expired
+		x.proxy.Do(func(c *core.Core) { c.SetIdentity(x.place, x.id, 0) })
 		caller.proxy.Identities[0].Foreign = r.IntN(2) == 0
 		path.Reset()
 		w.net.After(for_, func() {
-			x.proxy.Identities[0].Expired, x.proxy.Identities[0].Foreign, caller.proxy.Identities[0].Foreign = false, false, false
+			x.proxy.Do(func(c *core.Core) { c.SetIdentity(x.place, x.id, time.Hour) })
+			mine.Expired, mine.Foreign, caller.proxy.Identities[0].Foreign = false, false, false
 		})
 	case 11: // addresses are used again by somebody else
 		y := w.order[r.IntN(len(w.order))]
-		if x.app.service != y.app.service {
+		if x.app.service != y.app.service && x.place+y.place == 0 {
 			told := r.IntN(2) == 0
 			w.swap(x, y, told)
 			w.net.After(for_, func() { w.swap(x, y, told) })
@@ -253,8 +318,9 @@ func (w *world) swap(x, y *node, told bool) {
 func (w *world) heal() {
 	w.net.Note("heal")
 	w.net.Run(46 * time.Second) // the longest cut
-	for _, x := range w.nodes() {
-		x.proxy.Identities[0] = sim.Identity{ID: x.id}
+	for _, x := range append(w.nodes(), w.order...) {
+		x.proxy.Identities[x.place] = sim.Identity{ID: x.id}
+		x.proxy.Do(func(c *core.Core) { c.SetIdentity(x.place, x.id, time.Hour) })
 	}
 	for _, x := range w.order {
 		x.host.Move(x.home)
@@ -267,9 +333,24 @@ func (w *world) heal() {
 	w.net.Run(time.Second)
 }
 
+// seeLocal notes what went between two workloads of one proxy.
+func (w *world) seeLocal() {
+	for _, x := range w.callers {
+		telemetry.NewCollector(x.proxy.Telemetry).Collect(func(s report.Series) {
+			if s.Local && s.TLS {
+				w.l.violation("%+v is local and over TLS", s.Key)
+			}
+			if s.Local {
+				w.l.seen["local"] += int(s.Requests())
+			}
+		})
+	}
+}
+
 func live(t testing.TB, sc scenario, seed uint64, story io.Writer) *world {
-	w := newWorld(t, seed, story)
+	w := makeWorld(t, seed, story, sc.shared)
 	sc.run(w)
+	w.seeLocal()
 	return w
 }
 
@@ -279,7 +360,11 @@ func TestSeeds(t *testing.T) {
 			t.Parallel() // each world is its own
 			seen := map[string]int{}
 			events, most, asks := 0, 0, 0
-			for i := range *manySeed {
+			seeds := *manySeed
+			if sc.shared { // the same again for the most part
+				seeds = (seeds + 1) / 2
+			}
+			for i := range seeds {
 				seed := uint64(i + 1)
 				if *oneSeed > 0 {
 					seed = *oneSeed

@@ -22,10 +22,12 @@ const (
 	appPort  = 9000
 )
 
-// node is a host with a proxy, and an application if it serves.
+// node is a workload: a caller or an application, on a host with a proxy.
 type node struct {
+	name  string
 	host  *sim.Host
 	proxy *sim.Proxy
+	place int // among the workloads of the proxy; above 0: the proxy is a caller's
 	app   *app
 	id    string
 	home  netip.Addr
@@ -59,7 +61,15 @@ var appAddr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), appPort
 func shop(name string) model.Name { return model.Name{Namespace: "shop", Name: name} }
 func idOf(sa string) string       { return "spiffe://weft.local/ns/shop/sa/" + sa }
 
+// beside are the workloads that a world of shared nodes has behind the callers' proxies.
+var beside = [][]string{{"web", "echo"}, {"web", "greet"}}
+
 func newWorld(t testing.TB, seed uint64, story io.Writer) *world {
+	return makeWorld(t, seed, story, false)
+}
+
+// makeWorld makes a world. In one of shared nodes some servers live behind the callers' proxies.
+func makeWorld(t testing.TB, seed uint64, story io.Writer, shared bool) *world {
 	n := sim.New(seed, story)
 	w := &world{t: t, net: n, mesh: n.Mesh(), rng: n.Rand("world"), servers: map[string][]*node{}}
 	w.l = &ledger{net: n, seen: map[string]int{}}
@@ -75,18 +85,32 @@ func newWorld(t testing.TB, seed uint64, story io.Writer) *world {
 	for i := range 2 {
 		name := fmt.Sprintf("caller-%d", i+1)
 		h := n.Host(name, netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}))
-		x := &node{host: h, id: idOf(name)}
-		x.proxy = n.Proxy(h, w.mesh, w.config(x, shop(name), model.Name{}, nil), map[uint16]*core.Listener{
+		x := &node{name: name, host: h, id: idOf(name)}
+		cfg := w.config(x, model.Name{}, nil)
+		listeners := map[uint16]*core.Listener{
 			anyPort:  {Kind: core.ListenProxy},
 			webPort:  {Kind: core.ListenService, Service: shop("web"), Port: 80},
 			echoPort: {Kind: core.ListenService, Service: shop("echo"), Port: 7},
 			grtPort:  {Kind: core.ListenService, Service: shop("greet"), Port: 25},
-		})
+		}
+		var here []*node
+		if shared {
+			for _, service := range beside[i] {
+				y := w.application(service, fmt.Sprintf("%s-%d", service, len(w.servers[service])+1), h, 1+len(here))
+				here = append(here, y)
+				cfg.Workloads = append(cfg.Workloads, w.config(y, shop(service), y.ports(w)).Workloads[0])
+				listeners[y.link()] = &core.Listener{Kind: core.ListenLink, Workload: y.place}
+			}
+		}
+		x.proxy = n.Proxy(h, w.mesh, cfg, listeners)
+		for _, y := range here {
+			y.proxy = x.proxy
+		}
 		x.proxy.Start()
 		w.callers = append(w.callers, x)
 	}
 	for s, count := range []int{3, 2, 1} {
-		for i := range count {
+		for i := len(w.servers[services[s]]); i < count; i++ {
 			w.serve(services[s], fmt.Sprintf("%s-%d", services[s], i+1), netip.AddrFrom4([4]byte{10, 0, byte(s + 1), byte(i + 1)}))
 		}
 	}
@@ -97,11 +121,13 @@ func newWorld(t testing.TB, seed uint64, story io.Writer) *world {
 	return w
 }
 
-func (w *world) config(x *node, name, service model.Name, ports []core.AppPort) core.Config {
+func (w *world) config(x *node, service model.Name, ports []core.AppPort) core.Config {
 	return core.Config{
-		Limits:    w.limits,
-		Workloads: []core.Workload{{Name: name, Service: service, Identity: x.id, Ports: ports}},
-		Own:       []netip.AddrPort{netip.AddrPortFrom(x.host.Addr, linkPort), netip.AddrPortFrom(x.host.Addr, anyPort)},
+		Limits: w.limits,
+		Workloads: []core.Workload{{
+			Name: shop(x.name), Service: service, Identity: x.id, Link: netip.AddrPortFrom(x.host.Addr, x.link()), Ports: ports,
+		}},
+		Own: []netip.AddrPort{netip.AddrPortFrom(x.host.Addr, linkPort), netip.AddrPortFrom(x.host.Addr, anyPort)},
 	}
 }
 
@@ -113,17 +139,32 @@ func (w *world) protocol(service string) model.Protocol {
 }
 
 func (w *world) serve(service, name string, addr netip.Addr) *node {
-	h := w.net.Host(name, addr)
-	x := &node{host: h, id: idOf(service), home: addr, told: addr}
-	x.app = newApp(w.l, h, appPort, service)
-	x.app.start()
-	x.proxy = w.net.Proxy(h, w.mesh, w.config(x, shop(name), shop(service), []core.AppPort{{
-		Addr: appAddr, Protocol: w.protocol(service),
-	}}), map[uint16]*core.Listener{linkPort: {Kind: core.ListenLink}})
+	x := w.application(service, name, w.net.Host(name, addr), 0)
+	x.proxy = w.net.Proxy(x.host, w.mesh, w.config(x, shop(service), x.ports(w)), map[uint16]*core.Listener{linkPort: {Kind: core.ListenLink}})
 	x.proxy.Start()
+	return x
+}
+
+// application makes a server that has no proxy yet.
+func (w *world) application(service, name string, h *sim.Host, place int) *node {
+	x := &node{name: name, host: h, id: idOf(service), home: h.Addr, told: h.Addr, place: place}
+	x.app = newApp(w.l, h, x.addr().Port(), service)
+	x.app.start()
 	w.servers[service] = append(w.servers[service], x)
 	w.order = append(w.order, x)
 	return x
+}
+
+// link is the port of the workload's links.
+func (x *node) link() uint16 { return linkPort + uint16(x.place)*10 }
+
+// addr is where its application listens.
+func (x *node) addr() netip.AddrPort {
+	return netip.AddrPortFrom(appAddr.Addr(), appAddr.Port()+uint16(x.place))
+}
+
+func (x *node) ports(w *world) []core.AppPort {
+	return []core.AppPort{{Addr: x.addr(), Protocol: w.protocol(x.app.service)}}
 }
 
 var servicePorts = map[string]uint16{"web": 80, "echo": 7, "greet": 25}
@@ -143,14 +184,23 @@ func (w *world) publish(service string) {
 			continue
 		}
 		e.Endpoints = append(e.Endpoints, model.Endpoint{
-			Port: servicePorts[service], Addr: appAddr,
-			Link: netip.AddrPortFrom(x.told, linkPort), Identity: x.id, Workload: shop(x.host.Name),
+			Port: servicePorts[service], Addr: x.addr(),
+			Link: netip.AddrPortFrom(x.told, x.link()), Identity: x.id, Workload: shop(x.name),
 		})
 	}
 	w.mesh.Set(m, e)
 }
 
-func (w *world) nodes() []*node { return append(append([]*node(nil), w.callers...), w.order...) }
+// nodes are one for each proxy.
+func (w *world) nodes() []*node {
+	out := append([]*node(nil), w.callers...)
+	for _, x := range w.order {
+		if x.place == 0 {
+			out = append(out, x)
+		}
+	}
+	return out
+}
 
 // Bounds of what waits in a proxy: for one connection, and for all of them.
 const (
