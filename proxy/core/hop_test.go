@@ -2,6 +2,8 @@ package core
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 	"testing"
@@ -242,6 +244,116 @@ func TestCallersOfTwoIdentitiesNeverShareALink(t *testing.T) {
 		if !bytes.HasPrefix(c.in, []byte("HTTP/1.1 200 ")) || !bytes.Contains(r.heard, []byte("weft-client-id: "+want.id+"\r\n")) || r.links != want.links {
 			t.Errorf("workload %d: %q; the application heard %q; %d links, want %d", i, c.in, r.heard, r.links, want.links)
 		}
+	}
+	counted := map[model.Name]uint64{}
+	for _, s := range r.client.core.series {
+		counted[s.Key.Source] += s.Successes.Load()
+	}
+	if want := (map[model.Name]uint64{rigWeb.Name: 1, other.Name: 1, twin.Name: 1}); !maps.Equal(counted, want) {
+		t.Errorf("counted %v, want %v", counted, want)
+	}
+}
+
+// A response without a body ends with its head, on both sides alike.
+func TestAHeadThatIsAWholeResponseEndsTheHop(t *testing.T) {
+	r := newNodeRig(t, nil, Limits{})
+	c := r.dial()
+	for _, answer := range []string{"HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"} {
+		r.answer = []byte(answer)
+		c.send([]byte("HEAD / HTTP/1.1\r\nHost: cart\r\n\r\n"))
+		r.settle()
+	}
+	if n := bytes.Count(c.in, []byte("HTTP/1.1 20")); n != 2 {
+		t.Errorf("got %q", c.in)
+	}
+	for _, s := range r.client.core.inboundSeries {
+		if s.Successes.Load() != 2 || s.Classes[2].Load() != 2 {
+			t.Errorf("the callee counted %d successes, %d of class 2", s.Successes.Load(), s.Classes[2].Load())
+		}
+	}
+	if n := r.client.core.Conns(); n != 2 {
+		t.Errorf("%d connections, want the client's and one to the application", n)
+	}
+}
+
+// appEnd is the core's end of the only connection to the application.
+func (r *rig) appEnd() *pipe {
+	for _, p := range r.pipes {
+		if p.app {
+			return p.other
+		}
+	}
+	r.t.Fatal("there is no connection to the application")
+	return nil
+}
+
+// Whoever is slow slows down who sends to it, through the hop, and nothing is lost.
+func TestASlowClientSlowsDownTheApplicationThroughAHop(t *testing.T) {
+	r := newNodeRig(t, nil, Limits{})
+	r.mute = true
+	c := r.dial()
+	c.send([]byte(getItems))
+	r.settle()
+	app := r.appEnd()
+	c.other.stalled = true
+	const piece, pieces = 32 << 10, 64
+	app.other.send(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", piece*pieces))
+	sent := 0
+	for ; sent < pieces && !app.paused; sent++ {
+		app.other.send(bytes.Repeat([]byte{'x'}, piece))
+		r.settle()
+	}
+	if held := sent * piece; !app.paused || held > highWater+2*piece {
+		t.Fatalf("%d bytes were taken for a client that reads nothing; reading stopped: %v", held, app.paused)
+	}
+	c.other.release()
+	r.settle()
+	if app.paused {
+		t.Fatal("the application is not read again after the client has read")
+	}
+	for ; sent < pieces; sent++ {
+		app.other.send(bytes.Repeat([]byte{'x'}, piece))
+		r.settle()
+	}
+	if n := bytes.Count(c.in, []byte{'x'}); n < piece*pieces {
+		t.Errorf("%d bytes arrived of %d", n, piece*pieces)
+	}
+}
+
+func TestASlowApplicationSlowsDownTheClientThroughAHop(t *testing.T) {
+	r := newNodeRig(t, nil, Limits{})
+	r.mute = true
+	c := r.dial()
+	const piece, pieces = 32 << 10, 64
+	c.send(fmt.Appendf(nil, "POST / HTTP/1.1\r\nHost: cart\r\nContent-Length: %d\r\n\r\n", piece*pieces))
+	r.settle()
+	app := r.appEnd()
+	app.stalled = true
+	sent, got := 0, 0
+	push := func() {
+		c.send(bytes.Repeat([]byte{'x'}, piece))
+		r.settle()
+		sent++
+	}
+	for sent < pieces && !c.other.paused {
+		push()
+	}
+	if held := sent * piece; !c.other.paused || held > highWater+2*piece {
+		t.Fatalf("%d bytes were taken for an application that reads nothing; reading stopped: %v", held, c.other.paused)
+	}
+	app.release()
+	r.settle()
+	if c.other.paused {
+		t.Fatal("the client is not read again after the application has read")
+	}
+	for sent < pieces {
+		push()
+	}
+	for _, s := range r.client.core.inboundSeries {
+		got += int(s.Opened.Load())
+	}
+	if got != 1 || c.other.paused {
+		t.Errorf("%d requests, paused %v", got, c.other.paused)
 	}
 }
 

@@ -52,6 +52,7 @@ type pipe struct {
 
 	queued   int
 	draining bool
+	stalled  bool // its reader takes nothing: what is written stays queued
 }
 
 var (
@@ -227,14 +228,23 @@ func (h *host) Dial(c *Conn, d Dial) {
 	h.rig.later = append(h.rig.later, func() { h.core.Connected(c, nil) })
 }
 
+// release makes the reader of a stalled pipe take all.
+func (p *pipe) release() {
+	p.stalled, p.queued = false, 0
+	p.host.core.Drained(p.conn)
+}
+
 // Write implements Host: everything goes at once, though with slow only the next round says so.
 func (h *host) Write(c *Conn, p []byte) int {
 	e := c.Driver.(*pipe)
 	e.other.in = append(e.other.in, p...)
-	if !h.rig.slow {
+	if !h.rig.slow && !e.stalled {
 		return 0
 	}
 	e.queued += len(p)
+	if e.stalled {
+		return e.queued
+	}
 	if !e.draining {
 		e.draining = true
 		h.rig.later = append(h.rig.later, func() {

@@ -24,7 +24,7 @@ import (
 )
 
 func TestHTTP2WithPriorKnowledgeCrossesTheMesh(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -202,7 +202,7 @@ func throughProxy(proxy string) grpc.DialOption {
 }
 
 func TestGRPCOfEveryKindWorks(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		for _, protocol := range []model.Protocol{model.ProtocolGRPC, model.ProtocolDetect} {
 			e := &echoService{ended: make(chan error, 1)}
 			x := newPair(t, pairOptions{driver: driver, app: grpcServer(t, e), protocol: protocol})
@@ -212,7 +212,7 @@ func TestGRPCOfEveryKindWorks(t *testing.T) {
 			} {
 				t.Run(protocol.String()+"/"+how, func(t *testing.T) { allKinds(t, cc) })
 			}
-			in := x.server.counts(nil)
+			in := x.server.counts(inbound)
 			if in.GRPCFailures != 2 || in.Failure != 0 {
 				t.Errorf("the callee counted %d failed calls and %d failures, want 2 and 0", in.GRPCFailures, in.Failure)
 			}
@@ -273,7 +273,7 @@ func allKinds(t *testing.T, cc *grpc.ClientConn) {
 }
 
 func TestGRPCCancellationAndDeadlineReachTheServer(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		e := &echoService{ended: make(chan error, 1)}
 		x := newPair(t, pairOptions{driver: driver, app: grpcServer(t, e), protocol: model.ProtocolGRPC})
 		cc := grpcClient(t, "passthrough:///"+x.client.addr["cart"])
@@ -301,7 +301,7 @@ func TestGRPCCancellationAndDeadlineReachTheServer(t *testing.T) {
 }
 
 func TestGRPCFailuresMadeByTheProxyAreTrailersOnly(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		x := newPair(t, pairOptions{driver: driver, app: freeAddr(t), protocol: model.ProtocolGRPC})
 		cc := grpcClient(t, "passthrough:///"+x.client.addr["cart"])
 		var head, trail metadata.MD
@@ -321,7 +321,7 @@ func TestGRPCFailuresMadeByTheProxyAreTrailersOnly(t *testing.T) {
 }
 
 func TestManyGRPCStreamsAtOnce(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		x := newPair(t, pairOptions{driver: driver, app: grpcServer(t, &echoService{}), protocol: model.ProtocolGRPC, limits: core.Limits{}})
 		cc := grpcClient(t, "passthrough:///"+x.client.addr["cart"])
 		var wg sync.WaitGroup

@@ -1,5 +1,6 @@
 // Package datapath tests the data path on real sockets, with two proxies in one process: the
-// caller's and the callee's, with a real CA and mTLS between them, under each driver.
+// caller's and the callee's, with a real CA and mTLS between them, under each driver. What has to
+// be the same there is tested with both workloads behind one proxy too.
 package datapath
 
 import (
@@ -10,6 +11,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -35,6 +37,15 @@ func eachDriver(t *testing.T, f func(t *testing.T, driver string)) {
 	}
 }
 
+// eachWay runs a test under both drivers, and with caller and callee behind one proxy.
+func eachWay(t *testing.T, f func(t *testing.T, driver string)) {
+	eachDriver(t, f)
+	t.Run(drivers[0]+onOneNode, func(t *testing.T) { f(t, drivers[0]+onOneNode) })
+}
+
+// onOneNode behind the name of a driver makes newPair put both workloads behind one proxy.
+const onOneNode = "-one-node"
+
 // proxy is one running proxy of a test.
 type proxy struct {
 	t      testing.TB
@@ -47,15 +58,16 @@ type proxy struct {
 	log    *recorder
 }
 
-type security struct{ s *identity.Store }
+// security is that of workloads, in order.
+type security []*identity.Store
 
-func (x security) Server(int) *tls.Config {
-	c := x.s.ServerConfig()
+func (x security) Server(i int) *tls.Config {
+	c := x[i].ServerConfig()
 	c.DynamicRecordSizingDisabled = true
 	return c
 }
-func (x security) Client(_ int, p string) *tls.Config {
-	c := x.s.ClientConfig(p)
+func (x security) Client(i int, p string) *tls.Config {
+	c := x[i].ClientConfig(p)
 	c.DynamicRecordSizingDisabled = true
 	return c
 }
@@ -63,7 +75,7 @@ func (x security) Peer(cs *tls.ConnectionState) (string, bool) {
 	id, ok := identity.PeerID(cs)
 	return id.String(), ok
 }
-func (x security) Explain(err error, p string) error { return x.s.Explain(err, p) }
+func (x security) Explain(err error, p string) error { return x[0].Explain(err, p) }
 
 // meshStub is a control side that never answers.
 type meshStub struct {
@@ -95,16 +107,26 @@ type listen struct {
 
 func startProxy(t testing.TB, driver string, loops int, w core.Workload, store *identity.Store, limits core.Limits, mesh drive.Mesh, ls ...listen) *proxy {
 	t.Helper()
-	p := &proxy{t: t, addr: map[string]string{}, done: make(chan struct{}), store: store, log: &recorder{}}
+	return startNode(t, driver, loops, []core.Workload{w}, security{store}, limits, mesh, ls...)
+}
+
+// startNode starts a proxy for several workloads.
+func startNode(t testing.TB, driver string, loops int, ws []core.Workload, stores security, limits core.Limits, mesh drive.Mesh, ls ...listen) *proxy {
+	t.Helper()
+	p := &proxy{t: t, addr: map[string]string{}, done: make(chan struct{}), store: stores[0], log: &recorder{}}
 	log := slog.New(p.log)
-	opt := drive.Options{Core: core.Config{Workloads: []core.Workload{w}, Limits: limits, Log: log}, Loops: loops, Mesh: mesh, Security: security{store}, Log: log}
+	opt := drive.Options{Core: core.Config{Workloads: ws, Limits: limits, Log: log}, Loops: loops, Mesh: mesh, Security: stores, Log: log}
 	for _, l := range ls {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		p.addr[l.name] = ln.Addr().String()
-		opt.Core.Own = append(opt.Core.Own, netip.MustParseAddrPort(ln.Addr().String()))
+		at := netip.MustParseAddrPort(ln.Addr().String())
+		opt.Core.Own = append(opt.Core.Own, at)
+		if l.core.Kind == core.ListenLink {
+			ws[l.core.Workload].Link = at
+		}
 		opt.Listeners = append(opt.Listeners, drive.Listener{Core: l.core, TCP: ln.(*net.TCPListener)})
 	}
 	p.reg = telemetry.NewRegistry(loops)
@@ -194,11 +216,16 @@ func newAuthority(t testing.TB) *ca.Authority {
 
 func newStore(t testing.TB, a *ca.Authority, sa string) *identity.Store {
 	t.Helper()
+	return newStoreOf(t, a, identity.ID{TrustDomain: "weft.local", Namespace: "shop", ServiceAccount: sa})
+}
+
+func newStoreOf(t testing.TB, a *ca.Authority, id identity.ID) *identity.Store {
+	t.Helper()
 	key, err := identity.NewKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := a.Sign(identity.ID{TrustDomain: "weft.local", Namespace: "shop", ServiceAccount: sa}, key.Public())
+	out, err := a.Sign(id, key.Public())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,14 +260,24 @@ func newPair(t testing.TB, o pairOptions) *pair {
 		calleeLimits = *o.callee
 	}
 	app := netip.MustParseAddrPort(o.app)
-	x.server = startProxy(t, o.driver, o.loops, core.Workload{
+	callee := core.Workload{
 		Name: model.Name{Namespace: "shop", Name: "cart-1"}, Service: shopCart, Identity: idOf("cart"),
 		Ports: []core.AppPort{{Addr: app, Protocol: o.protocol}},
-	}, x.serverID, calleeLimits, x.mesh, listen{"link", &core.Listener{Kind: core.ListenLink}})
-	x.client = startProxy(t, o.driver, o.loops, core.Workload{
-		Name: model.Name{Namespace: "shop", Name: "web-1"}, Identity: idOf("web"),
-	}, x.clientID, o.limits, x.mesh, listen{"proxy", &core.Listener{Kind: core.ListenProxy}},
-		listen{"cart", &core.Listener{Kind: core.ListenService, Service: shopCart, Port: 80}})
+	}
+	caller := core.Workload{Name: model.Name{Namespace: "shop", Name: "web-1"}, Identity: idOf("web")}
+	outbound := []listen{
+		{"proxy", &core.Listener{Kind: core.ListenProxy}},
+		{"cart", &core.Listener{Kind: core.ListenService, Service: shopCart, Port: 80}},
+	}
+	if driver, oneNode := strings.CutSuffix(o.driver, onOneNode); oneNode {
+		x.o.driver = driver
+		x.client = startNode(t, driver, o.loops, []core.Workload{caller, callee}, security{x.clientID, x.serverID}, o.limits, x.mesh,
+			append(outbound, listen{"link", &core.Listener{Kind: core.ListenLink, Workload: 1}})...)
+		x.server = x.client
+	} else {
+		x.server = startProxy(t, driver, o.loops, callee, x.serverID, calleeLimits, x.mesh, listen{"link", &core.Listener{Kind: core.ListenLink}})
+		x.client = startProxy(t, driver, o.loops, caller, x.clientID, o.limits, x.mesh, outbound...)
+	}
 	x.service = &model.Service{Name: shopCart, Ports: []model.Port{{Port: 80, Protocol: o.protocol}}, Routes: o.routes}
 	x.eps = &model.Endpoints{Service: shopCart, Endpoints: []model.Endpoint{{
 		Port: 80, Addr: app, Link: netip.MustParseAddrPort(x.server.addr["link"]), Identity: idOf("cart"),

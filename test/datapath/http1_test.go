@@ -47,7 +47,7 @@ func readResponse(t testing.TB, br *bufio.Reader, method string) (*http.Response
 }
 
 func TestHTTP10ClientsAreServedAsTheyExpect(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := echoServer(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("x-host", r.Host)
 			io.WriteString(w, "one ")
@@ -71,7 +71,7 @@ func TestHTTP10ClientsAreServedAsTheyExpect(t *testing.T) {
 }
 
 func TestHTTP10KeepAliveIsGrantedWhenTheLengthIsKnown(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := echoServer(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) })
 		x := newPair(t, pairOptions{driver: driver, app: app})
 		c := dial(t, x.client.addr["cart"])
@@ -87,7 +87,7 @@ func TestHTTP10KeepAliveIsGrantedWhenTheLengthIsKnown(t *testing.T) {
 }
 
 func TestResponsesWithoutBodyKeepTheConnectionInStep(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := echoServer(t, func(w http.ResponseWriter, r *http.Request) {
 			switch r.URL.Path {
 			case "/204":
@@ -123,7 +123,7 @@ func TestResponsesWithoutBodyKeepTheConnectionInStep(t *testing.T) {
 }
 
 func TestTrailersPassBothWays(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := echoServer(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Trailer", "X-Sum")
 			b, _ := io.ReadAll(r.Body)
@@ -141,7 +141,7 @@ func TestTrailersPassBothWays(t *testing.T) {
 }
 
 func TestExpectContinueGoesToTheApplicationAndBack(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := echoServer(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/no" {
 				w.WriteHeader(403)
@@ -172,7 +172,7 @@ func TestExpectContinueGoesToTheApplicationAndBack(t *testing.T) {
 }
 
 func TestEarlyAnswerToAnUploadIsReadAndTheConnectionIsNotReused(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := tcpServer(t, func(c net.Conn) {
 			br := bufio.NewReader(c)
 			if _, err := http.ReadRequest(br); err != nil {
@@ -204,7 +204,7 @@ func TestEarlyAnswerToAnUploadIsReadAndTheConnectionIsNotReused(t *testing.T) {
 }
 
 func TestPipelinedRequestsWithBodiesStayApart(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := echoServer(t, func(w http.ResponseWriter, r *http.Request) {
 			b, _ := io.ReadAll(r.Body)
 			fmt.Fprintf(w, "%s %d %.10s", r.URL.Path, len(b), b)
@@ -239,7 +239,7 @@ func TestPipelinedRequestsWithBodiesStayApart(t *testing.T) {
 }
 
 func TestAClientThatGoesAwayCancelsItsRequest(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		began, ended := make(chan struct{}, 1), make(chan struct{}, 1)
 		app := echoServer(t, func(_ http.ResponseWriter, r *http.Request) {
 			began <- struct{}{}
@@ -259,7 +259,7 @@ func TestAClientThatGoesAwayCancelsItsRequest(t *testing.T) {
 }
 
 func TestAnApplicationThatDiesMidBodyIsSeenByTheClient(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		for name, head := range map[string]string{
 			"length":  "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
 			"chunked": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
@@ -283,7 +283,7 @@ func TestAnApplicationThatDiesMidBodyIsSeenByTheClient(t *testing.T) {
 }
 
 func TestBodiesUntilCloseArriveWhole(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		body := strings.Repeat("0123456789", 30_000)
 		app := tcpServer(t, func(c net.Conn) {
 			http.ReadRequest(bufio.NewReader(c))
@@ -324,7 +324,7 @@ func countingServer(t testing.TB, h http.HandlerFunc) (addr string, conns *atomi
 }
 
 func TestConnectionsToTheApplicationAreReused(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app, conns := countingServer(t, func(w http.ResponseWriter, r *http.Request) { b, _ := io.ReadAll(r.Body); w.Write(b) })
 		// The protocol is declared, or a slow client would be taken for one that waits for its server.
 		x := newPair(t, pairOptions{driver: driver, app: app, protocol: model.ProtocolHTTP})
@@ -350,7 +350,7 @@ func TestConnectionsToTheApplicationAreReused(t *testing.T) {
 // TestAStaleConnectionIsRetriedOnlyIfHarmless: an application that closes its idle connection at
 // the very moment of the next request is nobody's fault; a GET is sent again, a POST is not.
 func TestAStaleConnectionIsRetriedOnlyIfHarmless(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		var mu sync.Mutex
 		n := map[string]int{}
 		app := tcpServer(t, func(c net.Conn) {
@@ -393,7 +393,7 @@ func TestAStaleConnectionIsRetriedOnlyIfHarmless(t *testing.T) {
 }
 
 func TestIdentityCannotBeForged(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		seen := make(chan http.Header, 1)
 		app := echoServer(t, func(w http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body)
@@ -438,7 +438,7 @@ func TestIdentityCannotBeForged(t *testing.T) {
 }
 
 func TestHopByHopFieldsStayOnTheirHop(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := echoServer(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("x-seen", fmt.Sprint(r.Header))
 			w.Header().Set("Keep-Alive", "timeout=5")
@@ -465,7 +465,7 @@ func TestHopByHopFieldsStayOnTheirHop(t *testing.T) {
 }
 
 func TestASlowClientGetsItsWholeResponse(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		body := bytes.Repeat([]byte("slow"), 1<<19)
 		app := echoServer(t, func(w http.ResponseWriter, _ *http.Request) { w.Write(body) })
 		x := newPair(t, pairOptions{driver: driver, app: app})
@@ -494,7 +494,7 @@ func TestASlowClientGetsItsWholeResponse(t *testing.T) {
 // TestAStalledReaderHoldsUpNobodyElse: one client reads nothing of a large response, another
 // sends a large upload that its application does not read; small requests over the same link go on.
 func TestAStalledReaderHoldsUpNobodyElse(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		release := make(chan struct{})
 		app := echoServer(t, func(w http.ResponseWriter, r *http.Request) {
 			switch r.URL.Path {
@@ -549,7 +549,7 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestARequestToTheProxyItselfIsALoop(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := echoServer(t, func(http.ResponseWriter, *http.Request) {})
 		x := newPair(t, pairOptions{driver: driver, app: app, limits: core.Limits{}})
 		_, port, _ := net.SplitHostPort(x.client.addr["proxy"])

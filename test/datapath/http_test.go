@@ -34,7 +34,7 @@ func httpClient(t testing.TB, proxy string) *http.Client {
 }
 
 func TestARequestCrossesBothProxiesOverMTLS(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := echoServer(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("x-seen-client", r.Header.Get("weft-client-id"))
 			w.Header().Set("x-seen-host", r.Host)
@@ -63,7 +63,7 @@ func TestARequestCrossesBothProxiesOverMTLS(t *testing.T) {
 }
 
 func TestMeshNamesWorkThroughHTTPProxy(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := echoServer(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Host) })
 		x := newPair(t, pairOptions{driver: driver, app: app})
 		c := httpClient(t, x.client.addr["proxy"])
@@ -91,7 +91,7 @@ func TestMeshNamesWorkThroughHTTPProxy(t *testing.T) {
 }
 
 func TestBodiesArriveWholeBothWays(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := echoServer(t, func(w http.ResponseWriter, r *http.Request) { b, _ := io.ReadAll(r.Body); w.Write(b) })
 		x := newPair(t, pairOptions{driver: driver, app: app})
 		c := httpClient(t, "")
@@ -118,7 +118,7 @@ func TestBodiesArriveWholeBothWays(t *testing.T) {
 }
 
 func TestManyAtOnce(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := echoServer(t, func(w http.ResponseWriter, r *http.Request) { b, _ := io.ReadAll(r.Body); w.Write(b) })
 		x := newPair(t, pairOptions{driver: driver, app: app, loops: 2})
 		tr := &http.Transport{MaxIdleConnsPerHost: 100}
@@ -150,7 +150,7 @@ func TestManyAtOnce(t *testing.T) {
 }
 
 func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := echoServer(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) })
 		x := newPair(t, pairOptions{driver: driver, app: app})
 		c := dial(t, x.client.addr["cart"])
@@ -173,7 +173,7 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 }
 
 func TestMalformedIsAnswered400AndNeverForwarded(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		var mu sync.Mutex
 		var seen []string
 		app := echoServer(t, func(w http.ResponseWriter, r *http.Request) {
@@ -211,7 +211,7 @@ func TestMalformedIsAnswered400AndNeverForwarded(t *testing.T) {
 }
 
 func TestWebSocketUpgradeCarriesBytesBothWays(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := tcpServer(t, func(c net.Conn) {
 			br := bufio.NewReader(c)
 			req, err := http.ReadRequest(br)
@@ -253,7 +253,7 @@ func TestWebSocketUpgradeCarriesBytesBothWays(t *testing.T) {
 }
 
 func TestServerSpeaksFirstIsNotDelayed(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := tcpServer(t, func(c net.Conn) {
 			io.WriteString(c, "220 ready\r\n")
 			io.Copy(c, c)
@@ -275,7 +275,7 @@ func TestServerSpeaksFirstIsNotDelayed(t *testing.T) {
 }
 
 func TestHalfCloseReachesTheOtherEnd(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := tcpServer(t, func(c net.Conn) {
 			b, _ := io.ReadAll(c) // until the client's FIN
 			c.Write(bytes.ToUpper(b))

@@ -107,6 +107,10 @@ func (p *proxy) counts(match func(report.Key) bool) (sum report.Counts) {
 	return sum
 }
 
+// outbound and inbound choose the ends at which something was counted.
+func outbound(k report.Key) bool { return k.Direction == report.Outbound }
+func inbound(k report.Key) bool  { return k.Direction == report.Inbound }
+
 // conns asks the core how many connections it has.
 func (p *proxy) conns() int {
 	n := make(chan int, 64)

@@ -47,7 +47,7 @@ func to(n model.Name, weight uint32) model.Backend {
 }
 
 func TestWeightsDivideRequests(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		x := newPair(t, pairOptions{driver: driver, app: named(t, "a")})
 		b := x.withOther("b", named(t, "b"))
 		x.service.Routes = []model.Route{httpRoute(model.Rule{Backends: []model.Backend{to(shopCart, 3), to(b, 1)}})}
@@ -70,7 +70,7 @@ func TestWeightsDivideRequests(t *testing.T) {
 }
 
 func TestFiltersChangeRequestsAndResponses(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		full, prefix := "/new", "/v2"
 		path := func(v string) []model.Match {
 			return []model.Match{{Path: &model.PathMatch{Kind: model.PathPrefix, Value: v}}}
@@ -131,7 +131,7 @@ func TestFiltersChangeRequestsAndResponses(t *testing.T) {
 // TestARewrittenRequestSurvivesTheWait: what deciding writes into scratch must outlive the wait
 // for discovery and for the first connection, with other requests in between.
 func TestARewrittenRequestSurvivesTheWait(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		prefix := "/rewritten"
 		x := newPair(t, pairOptions{driver: driver, app: named(t, "a"), noTable: true, routes: []model.Route{httpRoute(model.Rule{
 			Matches:  []model.Match{{Path: &model.PathMatch{Kind: model.PathPrefix, Value: "/"}}},
@@ -167,7 +167,7 @@ func TestARewrittenRequestSurvivesTheWait(t *testing.T) {
 }
 
 func TestAMirrorGetsACopyAndDelaysNothing(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		release := make(chan struct{})
 		copies := make(chan string, 64)
 		slow := echoServer(t, func(w http.ResponseWriter, r *http.Request) {
@@ -215,7 +215,7 @@ func TestAMirrorGetsACopyAndDelaysNothing(t *testing.T) {
 }
 
 func TestARoutesTimeoutAnswers504(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		ended := make(chan struct{}, 2)
 		app := echoServer(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/half" {
@@ -246,7 +246,7 @@ func TestARoutesTimeoutAnswers504(t *testing.T) {
 }
 
 func TestConsumerRoutesApplyToTheirNamespaceOnly(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		for ns, want := range map[string]string{"shop": "consumer", "elsewhere": "producer"} {
 			x := newPair(t, pairOptions{driver: driver, app: named(t, "default")})
 			p, c := x.withOther("p", named(t, "producer")), x.withOther("c", named(t, "consumer"))
@@ -267,7 +267,7 @@ func TestConsumerRoutesApplyToTheirNamespaceOnly(t *testing.T) {
 }
 
 func TestTheFirstRequestWaitsForDiscovery(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		x := newPair(t, pairOptions{driver: driver, app: named(t, "a"), noTable: true})
 		done := make(chan string, 2)
 		for _, addr := range []string{"proxy", "cart"} {
@@ -294,7 +294,7 @@ func TestTheFirstRequestWaitsForDiscovery(t *testing.T) {
 }
 
 func TestWithoutAnAnswerOfTheControlPlaneARequestFailsInTime(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		x := newPair(t, pairOptions{driver: driver, app: freeAddr(t), noTable: true, limits: core.Limits{DiscoveryTimeout: 60 * time.Millisecond, MaxParked: 3}})
 		for i := range 5 { // what gave up leaves no trace: later ones wait as well
 			start := time.Now()
@@ -310,7 +310,7 @@ func TestWithoutAnAnswerOfTheControlPlaneARequestFailsInTime(t *testing.T) {
 }
 
 func TestTooManyParkedRequestsAreRefused(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		x := newPair(t, pairOptions{driver: driver, app: named(t, "a"), noTable: true, limits: core.Limits{MaxParked: 4, DiscoveryTimeout: 5 * time.Second}})
 		codes := make(chan string, 12)
 		for range 12 {

@@ -22,7 +22,7 @@ import (
 )
 
 func TestTheApplicationMayCloseItsDirectionFirst(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		got := make(chan string, 1)
 		app := tcpServer(t, func(c net.Conn) {
 			io.WriteString(c, "bye")
@@ -47,7 +47,7 @@ func TestTheApplicationMayCloseItsDirectionFirst(t *testing.T) {
 // TestAnAnswerAfterBothEndsWaitsForASlowReader: the application answers a half-closed client with
 // more than all buffers hold, and closes. Everything must arrive, however late it is read.
 func TestAnAnswerAfterBothEndsWaitsForASlowReader(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		const size = 24 << 20
 		closed := make(chan struct{})
 		app := tcpServer(t, func(c net.Conn) {
@@ -84,7 +84,7 @@ func TestAnAnswerAfterBothEndsWaitsForASlowReader(t *testing.T) {
 }
 
 func TestAResetReachesTheOtherEnd(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		began, ended := make(chan struct{}, 1), make(chan error, 1)
 		app := tcpServer(t, func(c net.Conn) {
 			b := make([]byte, 1)
@@ -194,7 +194,7 @@ func TestATunnelOutOfTheMeshIsByteExact(t *testing.T) {
 type onlyReader struct{ io.Reader }
 
 func TestATunnelToNowhereIsResetAtOnce(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		x := newPair(t, pairOptions{driver: driver, app: freeAddr(t), protocol: model.ProtocolTCP})
 		for _, why := range []string{"refused", "no endpoint"} {
 			c, err := net.Dial("tcp", x.client.addr["cart"])
@@ -212,7 +212,7 @@ func TestATunnelToNowhereIsResetAtOnce(t *testing.T) {
 }
 
 func TestAServerThatSpeaksFirstIsLearned(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := tcpServer(t, func(c net.Conn) {
 			io.WriteString(c, "220 ready\r\n")
 			io.Copy(c, c)
@@ -236,7 +236,7 @@ func TestAServerThatSpeaksFirstIsLearned(t *testing.T) {
 // server-first protocol is given; an application that closes its end, even with a 408, does not
 // turn the port into an opaque one.
 func TestASilentClientOfHTTPIsNotTakenForATunnel(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		gaveUp := make(chan struct{}, 16)
 		app := tcpServer(t, func(c net.Conn) {
 			c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
@@ -256,7 +256,7 @@ func TestASilentClientOfHTTPIsNotTakenForATunnel(t *testing.T) {
 		if res, body := readResponse(t, bufio.NewReader(c), "GET"); res.StatusCode != 200 || body != "/late" {
 			t.Errorf("%d %q", res.StatusCode, body)
 		}
-		if n := x.client.counts(nil).Status[2]; n != 1 {
+		if n := x.client.counts(outbound).Status[2]; n != 1 {
 			t.Errorf("%d requests were counted as HTTP, want 1", n)
 		}
 	})
@@ -280,7 +280,7 @@ func tlsApp(t testing.TB, name string) (addr string, pool *tls.Config) {
 }
 
 func TestTLSOfTheApplicationIsPassedThroughByName(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		a, _ := tlsApp(t, "a")
 		b, _ := tlsApp(t, "b")
 		other := model.Name{Namespace: "shop", Name: "other"}
@@ -311,7 +311,7 @@ func TestTLSOfTheApplicationIsPassedThroughByName(t *testing.T) {
 }
 
 func TestATCPRouteChoosesTheBackend(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		a := tcpServer(t, func(c net.Conn) { io.WriteString(c, "a") })
 		b := tcpServer(t, func(c net.Conn) { io.WriteString(c, "b") })
 		other := model.Name{Namespace: "shop", Name: "other"}
@@ -332,7 +332,7 @@ func TestATCPRouteChoosesTheBackend(t *testing.T) {
 }
 
 func TestCONNECTCarriesWhateverIsInside(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
+	eachWay(t, func(t *testing.T, driver string) {
 		app := tcpServer(t, func(c net.Conn) {
 			br := bufio.NewReader(c)
 			if first, _ := br.Peek(4); bytes.Equal(first, []byte("GET ")) {
