@@ -1,6 +1,6 @@
 // Package admin serves what a proxy tells of itself: counters in Prometheus text on a TCP port,
-// read-only, and the state on a Unix socket that only the proxy's user may open. It never changes
-// anything; it knows no secret.
+// read-only, and the state on a Unix socket that only the proxy's user may open. There, and only
+// there, one thing can be asked for: that one of its workloads leaves. It knows no secret.
 package admin
 
 import (
@@ -27,6 +27,10 @@ type Server struct {
 	State func() any
 	// Ready tells whether the proxy serves.
 	Ready func() bool
+	// Drain makes a workload, "namespace/name", take nothing new from peers, and waits until they
+	// know or cannot be told in time. known is false if there is no such workload. It is bounded in
+	// time.
+	Drain func(ctx context.Context, workload string) (known bool)
 }
 
 // ServeMetrics serves /metrics and /ready on ln until ctx ends; it closes ln.
@@ -37,7 +41,8 @@ func (s *Server) ServeMetrics(ctx context.Context, ln net.Listener) error {
 	return serve(ctx, ln, mux)
 }
 
-// ServeState serves /state, /metrics and /ready on a Unix socket until ctx ends; it closes ln.
+// ServeState serves /state, /metrics, /ready and /drain on a Unix socket until ctx ends; it closes
+// ln.
 func (s *Server) ServeState(ctx context.Context, ln net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", s.metrics)
@@ -48,7 +53,18 @@ func (s *Server) ServeState(ctx context.Context, ln net.Listener) error {
 		e.SetIndent("", "  ")
 		e.Encode(s.State()) //nolint:errcheck // the client went away
 	})
+	mux.HandleFunc("POST /drain", s.drain)
 	return serve(ctx, ln, mux)
+}
+
+// drain makes the workload of the query leave.
+func (s *Server) drain(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("workload")
+	if !s.Drain(r.Context(), name) {
+		http.Error(w, fmt.Sprintf("no workload %q here", name), http.StatusNotFound)
+		return
+	}
+	fmt.Fprintln(w, "drained")
 }
 
 // ListenUnix makes the socket at path, mode 0600, over a dead one. Anything else at path is left

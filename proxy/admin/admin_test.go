@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -182,7 +183,35 @@ func TestStateIsToldOnTheSocketAlone(t *testing.T) {
 	}
 }
 
-func TestNothingCanBeChanged(t *testing.T) {
+// What changes something is offered to the proxy's user only: not on the port of the metrics.
+func TestAWorkloadIsDrainedOverTheSocketOnly(t *testing.T) {
+	p, ln, open := newPages(), unixSocket(t), tcp(t)
+	var asked []string
+	p.Drain = func(_ context.Context, w string) bool { asked = append(asked, w); return w == "shop/cart-1" }
+	run(t, p.ServeState, ln)
+	run(t, p.ServeMetrics, open)
+	c := client(t, ln)
+	for _, tc := range []struct {
+		method, path string
+		status       int
+	}{
+		{"POST", "/drain?workload=shop/cart-1", 200}, {"POST", "/drain?workload=shop%2Fcart-1", 200},
+		{"POST", "/drain?workload=shop/tea", 404}, {"POST", "/drain", 404}, {"GET", "/drain?workload=shop/cart-1", 405},
+	} {
+		if status, _, body := ask(t, c, tc.method, tc.path); status != tc.status {
+			t.Errorf("%s %s: %d %q, want %d", tc.method, tc.path, status, body, tc.status)
+		}
+	}
+	n := len(asked)
+	if status, _, _ := ask(t, client(t, open), "POST", "/drain?workload=shop/cart-1"); status != 404 || len(asked) != n {
+		t.Errorf("on the port of the metrics: %d", status)
+	}
+	if want := []string{"shop/cart-1", "shop/cart-1", "shop/tea", ""}; !slices.Equal(asked, want) {
+		t.Errorf("asked for %q, want %q", asked, want)
+	}
+}
+
+func TestPagesAreReadOnly(t *testing.T) {
 	p, ln := newPages(), unixSocket(t)
 	run(t, p.ServeState, ln)
 	c := client(t, ln)

@@ -565,7 +565,7 @@ func TestAProxyRestartedWithoutControlPlaneServesItsLastView(t *testing.T) {
 	if r := p.ready(); r.Error != "" {
 		t.Fatal(r.Error)
 	}
-	identity := handover(t, socket)
+	identity := handover(t, socket, "web")
 	p.stop()
 	if err := p.end(); err != nil {
 		t.Fatal(err)
@@ -594,10 +594,10 @@ func TestAProxyRestartedWithoutControlPlaneServesItsLastView(t *testing.T) {
 }
 
 // handover gets an identity as a supervisor does.
-func handover(t *testing.T, socket string) []byte {
+func handover(t *testing.T, socket, account string) []byte {
 	t.Helper()
 	k, err := agent.NewKeeper(agent.KeeperOptions{
-		Control: config.Control{Socket: socket}, Namespace: "shop", ServiceAccount: "web", Log: slog.New(slog.DiscardHandler),
+		Control: config.Control{Socket: socket}, Namespace: "shop", ServiceAccount: account, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -29,12 +29,7 @@ import (
 	"github.com/weft-mesh/weft/version"
 )
 
-const (
-	defaultDrain  = 30 * time.Second
-	announceDrain = 2 * time.Second        // how long others may take to learn that we leave
-	hopeDrain     = 300 * time.Millisecond // the same, while there is no control plane to tell them
-	readyWait     = 20 * time.Second       // for identity and view, at start
-)
+const readyWait = 20 * time.Second // for identity and view, at start
 
 // Run runs a proxy until a signal arrives on signals, then drains and returns. A second signal
 // ends it at once. ctx ends it without draining.
@@ -231,7 +226,7 @@ func (p *proxy) serve(ctx context.Context, signals <-chan os.Signal) error {
 	for i := range p.cfg.Workloads {
 		start(ctx, "identity", func(ctx context.Context) error { return p.followIdentity(ctx, i) })
 	}
-	pages := &admin.Server{Registry: p.reg, State: p.stateOf, Ready: p.isReady}
+	pages := &admin.Server{Registry: p.reg, State: p.stateOf, Ready: p.isReady, Drain: p.drainWorkload}
 	if p.metrics != nil {
 		start(ctx, "metrics", func(ctx context.Context) error { return pages.ServeMetrics(ctx, p.metrics) })
 	}
@@ -267,46 +262,6 @@ func (p *proxy) serve(ctx context.Context, signals <-chan os.Signal) error {
 	}
 }
 
-// leave tells the mesh that the workloads take no new requests, and whoever started us when that
-// is known. Everything is served as before: the applications, which have not been told yet, still
-// answer and call.
-func (p *proxy) leave(ctx context.Context) {
-	p.announce(ctx)
-	p.leftOnce.Do(func() {
-		if p.readyFile != nil {
-			io.WriteString(p.readyFile, config.LeftLine) //nolint:errcheck // the starter went away
-		}
-	})
-}
-
-// announce tells the mesh that the workloads take no new requests, and waits until the others
-// know; not for long, if there is nobody to tell.
-func (p *proxy) announce(ctx context.Context) {
-	if p.announced.Load() {
-		return
-	}
-	defer p.announced.Store(true)
-	limit := announceDrain
-	if !p.agent.Status().Connected {
-		limit = hopeDrain
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	var all sync.WaitGroup
-	for i := range p.cfg.Workloads {
-		if len(p.cfg.Workloads[i].Ports) == 0 {
-			continue // nobody is sent there
-		}
-		all.Go(func() {
-			if err := p.agent.Drain(ctx, i); err != nil {
-				w := &p.cfg.Workloads[i]
-				p.log.Info("leaving without the others knowing", "workload", w.Namespace+"/"+w.Name, "why", err)
-			}
-		})
-	}
-	all.Wait()
-}
-
 // awaitReady waits until the proxy may serve, bounded.
 func (p *proxy) awaitReady(ctx context.Context, signals <-chan os.Signal, failed <-chan error) error {
 	timer := time.NewTimer(readyWait)
@@ -335,48 +290,6 @@ func (p *proxy) awaitReady(ctx context.Context, signals <-chan os.Signal, failed
 			}
 		}
 		return e
-	}
-}
-
-// drain ends in order: tell the control plane, so that peers stop choosing us; finish what is
-// under way; leave. Bounded, and cut short by a second signal.
-func (p *proxy) drain(ctx context.Context, signals <-chan os.Signal) error {
-	limit := time.Duration(p.cfg.DrainTimeout)
-	if limit <= 0 {
-		limit = defaultDrain
-	}
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
-	announce, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	told := make(chan struct{})
-	go func() { // ends with announce at the latest
-		defer close(told)
-		p.announce(announce)
-	}()
-	defer func() { cancel(); <-told }()
-	if !p.until(told, signals, nil) {
-		return nil
-	}
-	p.driver.Drain()
-	p.until(p.driverDone, signals, deadline.C)
-	return nil // which ends whatever is left
-}
-
-// until waits for done, or for limit to pass; false means that a signal asked for the end at once.
-func (p *proxy) until(done <-chan struct{}, signals <-chan os.Signal, limit <-chan time.Time) bool {
-	for {
-		select {
-		case <-done:
-			return true
-		case <-limit:
-			p.log.Warn("drain timeout: work under way is cut off", "code", "W3023")
-			return true
-		case s := <-signals:
-			if !asksToLeave(s) { // we are leaving already
-				return false
-			}
-		}
 	}
 }
 
