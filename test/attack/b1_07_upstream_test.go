@@ -226,8 +226,7 @@ func (row *badPeer) check(t *testing.T, addr, path string, seen *sync.Map) {
 func TestB1_07_BadLink(t *testing.T) {
 	t.Parallel()
 	seen := &sync.Map{}
-	var link *linkServer
-	link = newLinkServer(t, func(c net.Conn) {
+	link := newLinkServer(t, func(c net.Conn) {
 		(&h2app{c, seen}).serve(settings(), func(a *h2app, id uint32, path string, n int) {
 			var i int
 			if _, err := fmt.Sscanf(path, "/u%d/", &i); err != nil || badPeers[i].once && n > 1 {

@@ -61,10 +61,8 @@ func withID(kv []string, id string) []string {
 	return out
 }
 
-// sendH2 sends a vector on a stream of h.
-func (v *h2vector) send(h *h2conn, id string, to []string) (stream uint32) {
-	stream = h.next
-	h.next += 2
+// frames is the vector on a stream.
+func (v *h2vector) frames(stream uint32, id string, to []string) string {
 	kv := withID(v.head, id)
 	out := headers(stream, len(v.data) == 0 && v.trailers == nil, append(kv, to...)...)
 	for i, d := range v.data {
@@ -77,7 +75,14 @@ func (v *h2vector) send(h *h2conn, id string, to []string) (stream uint32) {
 	if v.trailers != nil {
 		out += headers(stream, true, withID(v.trailers, id)...)
 	}
-	_ = h.write(out)
+	return out
+}
+
+// send sends it on the next stream of h.
+func (v *h2vector) send(h *h2conn, id string, to []string) (stream uint32) {
+	stream = h.next
+	h.next += 2
+	_ = h.write(v.frames(stream, id, to))
 	return stream
 }
 
@@ -264,6 +269,11 @@ func differH2(t *testing.T, rows []h2vector, mine []h2outcome, rec *recorder) {
 			continue
 		}
 		weft := mine[i].verdict(rec)
+		for p := range here {
+			if disputed(weft, theirs[p][i]) {
+				seedFrames(t, settings()+rows[i].frames(1, "x", nil))
+			}
+		}
 		fmt.Fprintf(&table, "\n%-56s %-10s", rows[i].name, weft)
 		for p := range here {
 			fmt.Fprintf(&table, " %-10s", theirs[p][i])

@@ -282,6 +282,9 @@ func differ(t *testing.T, rows []vector, mine []outcome, rec *recorder) {
 		fmt.Fprintf(&table, "\n%-52s %-10s", rows[i].name, weft)
 		for p := range here {
 			their := theirs[p][k].verdict(here[p].rec)
+			if disputed(weft, their) {
+				seed(t, "h1", "FuzzRequestsAgainstNetHTTP", bytesArg(rows[i].send))
+			}
 			fmt.Fprintf(&table, " %-10s", their)
 			if weft == "accepts" && their != "accepts" {
 				t.Errorf("%s: weft accepts, %s: %s (%s)\nsent %q\n%s", rows[i].name, here[p].name, their, theirs[p][k].err, cut(rows[i].send), rows[i].rfc)
