@@ -246,7 +246,7 @@ type buffers struct {
 const (
 	bufferSize = 16 << 10
 	maxBuffer  = 512 << 10
-	maxKept    = 8 << 20
+	maxKept    = 4 << 20 // a buffer for each connection that one wake-up can write to
 )
 
 func (b *buffers) get() []byte {

@@ -127,15 +127,18 @@ func (c *Core) recycle() {
 	c.spent = c.spent[:0]
 }
 
+// maxSpare is the scratch that an exchange may keep for its next use, each of two; 1024 are kept.
+const maxSpare = 4 << 10
+
 // release returns x to the pool. Nobody may refer to it any more.
 func (x *exchange) release() {
 	c := x.core
 	keep := exchange{core: c, arena: x.arena[:0], sfields: x.sfields[:0], held: x.held[:0], sni: x.sni[:0], origin: x.origin[:0], mirrors: x.mirrors[:0]}
 	keep.deadline.fire = x.deadline.fire
-	if cap(keep.held) > bufferSize {
+	if cap(keep.held) > maxSpare {
 		keep.held = nil
 	}
-	if cap(keep.arena) > bufferSize {
+	if cap(keep.arena) > maxSpare {
 		keep.arena = nil
 	}
 	clear(x.mirrors)

@@ -96,9 +96,22 @@ func (s *h1Server) received(p []byte) {
 	}
 	n := s.run(p)
 	if n < len(p) && !s.c.closed && !s.handedOver() && !s.raw {
-		s.in = append(s.c.core.bufs.get(), p[n:]...)
+		s.keep(p[n:])
 	}
 	s.limitInput()
+}
+
+// smallInput is the size up to which bytes that wait have memory of their own instead of a buffer
+// of the loop: heads that come in pieces, or never end, must not take 16 KiB each.
+const smallInput = 2 << 10
+
+// keep keeps bytes that cannot be parsed yet.
+func (s *h1Server) keep(p []byte) {
+	if len(p) <= smallInput {
+		s.in = append([]byte(nil), p...)
+		return
+	}
+	s.in = append(s.c.core.bufs.get(), p...)
 }
 
 // pauseIfBehind stops reading a tunnel whose other end is behind.
