@@ -38,8 +38,10 @@ type Conn struct {
 	peer     string // verified SPIFFE ID of a link's other end
 	peerText []byte // the same, for fields
 
-	out    []byte // output of this batch, from core.bufs
-	queued int    // bytes that the kernel has not taken
+	out    []byte        // output of this batch, from core.bufs
+	queued int           // bytes that the kernel has not taken
+	held   int           // bytes that wait for the peer to read, as far as the loop was told
+	behind time.Duration // since when held is not 0
 
 	prev, next *Conn
 	active     time.Duration // last byte in or out
@@ -92,6 +94,7 @@ func (cn *Conn) gone() {
 		cn.next.prev = cn.prev
 	}
 	c.nconns--
+	cn.unaccount()
 	if cn.accepted {
 		c.shard.Conn(false)
 	}
@@ -158,6 +161,7 @@ func (cn *Conn) flush() {
 			s.afterBatch()
 		}
 	}
+	cn.account()
 	if cn.waited && cn.backlog() <= lowWater {
 		cn.waited = false
 		cn.h.drained()

@@ -40,6 +40,7 @@ type Limits struct {
 	MaxParked        int           // 1000: requests waiting for one connection or discovery answer
 	MaxPoolConns     int           // 1024: HTTP/1 connections to one application
 	MaxConns         int           // 60,000: all connections of the loop
+	MaxHeld          int           // 24 MiB: what waits for peers to read it, on the loop
 }
 
 func (l Limits) withDefaults() Limits {
@@ -64,6 +65,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.MaxConns == 0 {
 		l.MaxConns = 60_000
+	}
+	if l.MaxHeld == 0 {
+		l.MaxHeld = 24 << 20
 	}
 	return l
 }
@@ -100,6 +104,9 @@ type Core struct {
 
 	conns         connList
 	nconns        int
+	held          int     // bytes that wait for peers to read them
+	parked        int     // bytes of bodies whose requests have nowhere to go yet
+	shedding      []*Conn // scratch of shed
 	dirty         []*Conn // have output or something to do at the end of the batch
 	bufs          buffers
 	parsers       parsers
@@ -215,10 +222,10 @@ func (c *Core) SetTable(t *decide.Table) {
 // Flush writes everything that the batch produced. The driver calls it once after the events of
 // one wake-up, so that all frames of a batch share a record and a system call.
 func (c *Core) Flush() {
-	for len(c.dirty) > 0 || len(c.serving) > 0 {
+	for len(c.dirty) > 0 || len(c.serving) > 0 || c.shed() {
 		c.serveWaiters()
 		if len(c.dirty) == 0 {
-			break
+			continue
 		}
 		cn := c.dirty[len(c.dirty)-1]
 		c.dirty = c.dirty[:len(c.dirty)-1]

@@ -91,6 +91,7 @@ type exchange struct {
 	arena   []byte
 	sfields []message.Field
 	held    []byte
+	parked  int // bytes of held that the core counts
 	heldEnd bool
 	trailed []message.Field // trailers that came meanwhile, behind held
 
@@ -208,6 +209,7 @@ func (x *exchange) attach(up upSide, r *message.Request) {
 		held, heldEnd := x.held, x.heldEnd && trailed == nil && !x.upgrade
 		x.kept = x.kept && len(held) == 0 && trailed == nil
 		x.held, x.trailed = x.held[:0], nil
+		x.countParked(0)
 		if up.sendUp(x, held, heldEnd) <= highWater {
 			x.creditRequest()
 		}
@@ -231,6 +233,7 @@ func (x *exchange) reqData(p []byte, end bool) {
 		x.held = append(x.held, p...)
 		x.heldEnd = x.heldEnd || end
 		x.owedDown += len(p)
+		x.countParked(len(x.held))
 		return
 	}
 	x.owedDown += len(p)
@@ -239,6 +242,17 @@ func (x *exchange) reqData(p []byte, end bool) {
 		x.creditRequest()
 	}
 	x.checkDone()
+}
+
+// countParked notes how much of the body waits with the request, and refuses what would be too
+// much: each request may bring a window's worth while there is nowhere to send it.
+func (x *exchange) countParked(n int) {
+	c := x.core
+	c.parked += n - x.parked
+	x.parked = n
+	if n > 0 && c.parked > c.limits.MaxHeld/2 {
+		x.fail(failOverload)
+	}
 }
 
 // reqTrailers ends the request with trailers.
@@ -398,6 +412,8 @@ func (x *exchange) finish() {
 	x.finished = true
 	c := x.core
 	c.wheel.disarm(&x.deadline)
+	c.parked -= x.parked
+	x.parked = 0
 	c.leaveQueues(x)
 	x.unburden()
 	took := c.now - x.start

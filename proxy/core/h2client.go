@@ -108,6 +108,7 @@ func (s *h2Client) received(p []byte) {
 	s.h.SetNow(s.c.core.wallclock())
 	err := s.h.Feed(p)
 	s.c.touch()
+	s.c.account()
 	if err != nil {
 		s.c.core.warn("upstream broke HTTP/2", "code", "W3307", "to", s.p.where(), "err", err)
 		s.ending = true
@@ -251,6 +252,7 @@ func (s *h2Client) sendUp(x *exchange, p []byte, end bool) int {
 	s.c.room()
 	pending := x.us.Send(p, end)
 	s.c.touch()
+	s.c.account()
 	if b := s.c.backlog(); b > highWater {
 		s.blocked = addBlocked(s.blocked, x)
 		s.c.awaitDrain()

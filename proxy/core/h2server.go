@@ -68,6 +68,7 @@ func (s *h2Server) received(p []byte) {
 	s.h.SetNow(s.c.core.wallclock())
 	err := s.h.Feed(p)
 	s.c.touch()
+	s.c.account()
 	if err != nil {
 		s.c.core.shard.Refused("W3005")
 		s.c.core.warn("peer broke HTTP/2", "code", "W3005", "from", s.c.remote, "err", err)
@@ -298,6 +299,7 @@ func (s *h2Server) sendDown(x *exchange, p []byte, end bool) int {
 	s.c.room()
 	pending := x.ds.Send(p, end)
 	s.c.touch()
+	s.c.account()
 	if b := s.c.backlog(); b > highWater {
 		s.blocked = addBlocked(s.blocked, x)
 		s.c.awaitDrain()

@@ -23,6 +23,7 @@ type rig struct {
 	app            func(p *pipe, in []byte) // the application instead of answer
 	mute           bool                     // the application says nothing by itself
 	down           bool                     // nobody can be connected to
+	noAnswer       bool                     // dials are never answered
 	refuse         netip.AddrPort
 	slow           bool          // what is written waits for the next round
 	life           time.Duration // of certificates, from the link's start; 0: for ever
@@ -210,6 +211,10 @@ func (p *pipe) rig() *rig {
 func (h *host) Dial(c *Conn, d Dial) {
 	mine := &pipe{host: h, conn: c}
 	c.Driver = mine
+	if h.rig.noAnswer {
+		mine.other = &pipe{}
+		return
+	}
 	if h.rig.down || d.Addr == h.rig.refuse {
 		mine.other = &pipe{}
 		h.rig.later = append(h.rig.later, func() { h.core.Connected(c, errors.New("refused")) })

@@ -78,6 +78,7 @@ type Conn struct {
 	pumping  bool
 	free     []*Stream
 	queues   [][]byte  // buffers for what waits in streams
+	queued   int       // octets that wait in streams
 	limbo    []*Stream // released while a method of the Conn was running
 	depth    int
 	sweep    []*Stream

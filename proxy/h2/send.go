@@ -69,6 +69,7 @@ func (s *Stream) enqueue(p []byte) {
 		s.queue, s.queueAt = s.queue[:n], 0
 	}
 	s.queue = append(s.queue, p...)
+	s.c.queued += len(p)
 }
 
 // Queues are kept by the connection, not by its streams: many streams that wait in turn share
@@ -102,6 +103,7 @@ func (c *Conn) takeQueue(n int) []byte {
 
 // dropQueue forgets what waits and gives the buffer back.
 func (s *Stream) dropQueue() {
+	s.c.queued -= s.Pending()
 	q := s.queue
 	s.queue, s.queueAt = nil, 0
 	if cap(q) > 0 && cap(q) <= maxKeptSize && len(s.c.queues) < maxQueues {
@@ -189,7 +191,9 @@ func (c *Conn) turn(s *Stream) {
 	p := s.queue[s.queueAt:]
 	last := len(p) <= turnBytes && s.endQueued && !s.trailers.set && !s.cut
 	p = p[:min(len(p), turnBytes)]
-	s.queueAt += c.writeData(s, p, last)
+	n := c.writeData(s, p, last)
+	s.queueAt += n
+	c.queued -= n
 	rest := s.Pending()
 	if rest > 0 {
 		c.park(s)
