@@ -80,7 +80,7 @@ type exchange struct {
 	burdens    *h2Client // the link on which it counts as bulk
 	series     *telemetry.Series
 	deadline   timer
-	queued     bool // deadline is for the wait in a pool
+	waits      bool // deadline is for the wait in a pool
 	mirrors    []*exchange
 
 	// While there is no upstream the request waits here.
@@ -91,7 +91,8 @@ type exchange struct {
 	arena   []byte
 	sfields []message.Field
 	held    []byte
-	parked  int // bytes of held that the core counts
+	parked  int   // bytes of held that the core counts
+	queued  *line // of a pool, while it waits for a connection
 	heldEnd bool
 	trailed []message.Field // trailers that came meanwhile, behind held
 
@@ -194,8 +195,8 @@ func (x *exchange) attach(up upSide, r *message.Request) {
 	if x.finished {
 		return
 	}
-	if x.queued {
-		x.queued = false
+	if x.waits {
+		x.waits = false
 		x.core.wheel.disarm(&x.deadline)
 	}
 	x.up = up
@@ -543,7 +544,7 @@ func (x *exchange) expire() {
 		return
 	}
 	x.failed = true
-	if x.queued {
+	if x.waits {
 		x.core.leaveQueues(x)
 		f := failOverload
 		f.text = "no connection could take the request for " + x.core.limits.QueueTimeout.String()

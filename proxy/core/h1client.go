@@ -375,7 +375,7 @@ func (s *h1Client) release() {
 	s.used = true
 	s.c.setReading(true)
 	s.c.active = s.c.core.now
-	if len(s.p.waiters) > 0 {
+	if s.p.waiters.n > 0 {
 		s.p.core.serveLater(s.p) // not within this call: the parser is still in the old response
 	} else if s.p.core.draining {
 		s.retire()

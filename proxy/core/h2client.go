@@ -130,7 +130,7 @@ func (s *h2Client) afterStream() {
 		s.end()
 		return
 	}
-	if len(s.p.waiters) > 0 {
+	if s.p.waiters.n > 0 {
 		s.p.serve(s)
 	}
 }
@@ -151,7 +151,7 @@ func (s *h2Client) drained() {
 
 // streamGone looks at the end of the batch what the end of a stream makes possible.
 func (s *h2Client) streamGone() {
-	if s.ending || len(s.p.waiters) > 0 {
+	if s.ending || s.p.waiters.n > 0 {
 		s.c.resumeLater()
 	}
 }

@@ -37,7 +37,7 @@ type pool struct {
 	idle    []*h1Client
 	total   int // HTTP/1 connections, dialing ones included
 	dialing int
-	waiters []*exchange
+	waiters queue
 	users   int // endpoints that refer to the pool
 	retired bool
 
@@ -133,15 +133,23 @@ func (p *pool) take(x *exchange, r *message.Request) {
 		x.attach(cl, r)
 		return
 	}
-	if len(p.waiters) >= c.limits.MaxParked {
-		x.pool = nil
-		x.fail(failOverload)
-		return
+	var y *exchange // makes room
+	if p.waiters.n >= c.limits.MaxParked {
+		if y = p.waiters.yields(x); y == nil {
+			x.pool = nil
+			x.fail(failOverload)
+			return
+		}
 	}
 	x.park(r, false)
-	p.waiters = append(p.waiters, x)
+	if y != nil {
+		p.waiters.remove(y)
+		y.pool = nil
+		y.fail(failOverload)
+	}
+	p.waiters.add(x)
 	if !x.deadline.armed() { // a route's timeout, if there is one, covers this wait too
-		x.queued = true
+		x.waits = true
 		c.wheel.arm(&x.deadline, c.now+c.limits.QueueTimeout)
 	}
 	p.dialMore()
@@ -166,7 +174,7 @@ func (p *pool) dialMore() {
 		c.host.Dial(cn, p.dial)
 		return
 	}
-	for p.dialing < len(p.waiters) && p.total < c.limits.MaxPoolConns {
+	for p.dialing < p.waiters.n && p.total < c.limits.MaxPoolConns {
 		cn := c.newConn(p.dial.Addr)
 		cn.connecting = true
 		p.dialing++
@@ -176,19 +184,8 @@ func (p *pool) dialMore() {
 	}
 }
 
-// next takes the oldest waiter.
-func (p *pool) next() *exchange {
-	for len(p.waiters) > 0 {
-		x := p.waiters[0]
-		p.waiters[0] = nil
-		p.waiters = p.waiters[1:]
-		if x != nil && !x.finished {
-			return x
-		}
-	}
-	p.waiters = nil
-	return nil
-}
+// next takes the waiter whose turn it is.
+func (p *pool) next() *exchange { return p.waiters.next() }
 
 // serve gives waiters to a shared connection as long as it takes them.
 func (p *pool) serve(cl *h2Client) {
@@ -199,7 +196,7 @@ func (p *pool) serve(cl *h2Client) {
 		}
 		x.attach(cl, &x.saved)
 	}
-	if len(p.waiters) > 0 {
+	if p.waiters.n > 0 {
 		p.dialMore()
 	}
 }
@@ -223,10 +220,12 @@ func (p *pool) dialFailed(err error) {
 	f := p.core.whyNot(&p.dial, err)
 	defer p.dropIfEmpty()
 	if p.key.h2 {
-		waiters := p.waiters
-		p.waiters = nil
+		var waiters []*exchange // those who try again here wait for the next dial
+		for x := p.next(); x != nil; x = p.next() {
+			waiters = append(waiters, x)
+		}
 		for _, x := range waiters {
-			if x != nil && !x.finished {
+			if !x.finished { // the end of one may have ended another
 				x.pool = nil
 				x.upGone(goneConnect, f)
 			}
@@ -271,7 +270,7 @@ func (p *pool) removeShared(cl *h2Client) {
 		}
 	}
 	p.dropIfEmpty()
-	if len(p.waiters) > 0 {
+	if p.waiters.n > 0 {
 		p.dialMore()
 	}
 }
@@ -288,7 +287,7 @@ func (p *pool) removeIdle(cl *h1Client) {
 
 // dropIfEmpty forgets a pool that nobody uses, so that hostile destinations do not pile up.
 func (p *pool) dropIfEmpty() {
-	if p.users == 0 && p.total == 0 && p.dialing == 0 && len(p.shared) == 0 && len(p.waiters) == 0 && p.core.pools[p.key] == p {
+	if p.users == 0 && p.total == 0 && p.dialing == 0 && len(p.shared) == 0 && p.waiters.n == 0 && p.core.pools[p.key] == p {
 		delete(p.core.pools, p.key)
 	}
 }
@@ -300,9 +299,7 @@ func (c *Core) leaveQueues(x *exchange) {
 		x.waitSvc = model.Name{}
 	}
 	if p := x.pool; p != nil && x.up == nil {
-		if i := slices.Index(p.waiters, x); i >= 0 {
-			p.waiters = slices.Delete(p.waiters, i, i+1)
-		}
+		p.waiters.remove(x)
 	}
 	x.pool = nil
 }

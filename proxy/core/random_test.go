@@ -28,7 +28,7 @@ func (c *Core) leftovers() (out []string) {
 		out = append(out, fmt.Sprint("waiting ", len(c.waiting), " dirty ", len(c.dirty), " spent ", len(c.spent), " serving ", len(c.serving)))
 	}
 	for k, p := range c.pools {
-		if p.users == 0 || p.total+p.dialing+len(p.shared)+len(p.waiters)+len(p.idle) > 0 {
+		if p.users == 0 || p.total+p.dialing+len(p.shared)+p.waiters.n+len(p.idle) > 0 {
 			out = append(out, fmt.Sprintf("pool %v: %+v", k, *p))
 		}
 	}

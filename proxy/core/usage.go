@@ -27,7 +27,7 @@ func (c *Core) Usage() Usage {
 		u.Idle += len(p.idle)
 		u.Used += p.total
 		u.Dialing += p.dialing
-		u.Waiters += len(p.waiters)
+		u.Waiters += p.waiters.n
 	}
 	for _, list := range c.waiting {
 		u.Waiting += len(list)
