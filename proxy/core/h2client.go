@@ -63,6 +63,9 @@ func (s *h2Client) tick() {
 		return
 	}
 	c.wheel.arm(&s.c.watch, c.now+pingTimeout)
+	s.c.room()
+	s.h.SetNow(c.wallclock())
+	s.c.touch()
 	switch {
 	case s.h.Streams() == 0:
 		if c.now-s.heard >= s.p.idleFor() || s.ending {

@@ -81,6 +81,13 @@ type Limits struct {
 	// small by a tiny window, pays for four of them, also ahead: as many as there may be streams.
 	// Defaults: 200, 8 more for each open stream, 100; on a link 2000, 16, 5000.
 	ControlBurst, ControlPerStream, ControlPerSecond int
+
+	// CancelBurst and CancelsPerSecond are for resets that we send as a client, of streams that
+	// the server would charge for (ResetBurst). What is above is reset when that costs nothing: when
+	// it is answered, or a second old. So whatever a downstream client does, the connection that
+	// others share is not lost to the peer's budget. Defaults: off; on a link, three quarters of
+	// what the peer's proxy allows.
+	CancelBurst, CancelsPerSecond int
 }
 
 const (
@@ -107,6 +114,10 @@ func (c Config) withDefaults() Config {
 	l := &c.Limits
 	l.ResetBurst = or(l.ResetBurst, int(min(c.MaxConcurrentStreams, 1<<20))+pick(c.Link, 1000, 100))
 	l.ResetsPerSecond = or(l.ResetsPerSecond, pick(c.Link, 2000, 50))
+	if c.Link {
+		l.CancelBurst = or(l.CancelBurst, 3*l.ResetBurst/4)
+		l.CancelsPerSecond = or(l.CancelsPerSecond, 3*l.ResetsPerSecond/4)
+	}
 	l.ControlBurst = or(l.ControlBurst, pick(c.Link, 2000, 200))
 	l.ControlPerStream = or(l.ControlPerStream, pick(c.Link, 16, 8))
 	l.ControlPerSecond = or(l.ControlPerSecond, pick(c.Link, 5000, 100))

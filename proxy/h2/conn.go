@@ -106,7 +106,9 @@ type Conn struct {
 	recvInitial int64 // window that each stream of ours begins with
 
 	control, resets budget
-	pings           int // sent and not answered
+	cancels         budget   // client: what our resets cost the peer's budget for us
+	abandoned       []uint32 // client: streams to be reset when that costs nothing, the oldest first
+	pings           int      // sent and not answered
 	pongs           uint64
 	lastPong        [8]byte
 }
@@ -186,11 +188,15 @@ func (c *Conn) Start() {
 	*c.out = out
 }
 
-// SetNow tells the time. Budgets refill by it; call it once per batch of events.
+// SetNow tells the time. Budgets refill by it, and streams that were reset too soon to be told to the
+// peer then may be appended to the output; call it once per batch of events, and now and then in
+// silence.
 func (c *Conn) SetNow(t time.Time) {
 	c.now = t
 	c.control.leak(t, c.cfg.Limits.ControlPerSecond)
 	c.resets.leak(t, c.cfg.Limits.ResetsPerSecond)
+	c.cancels.leak(t, c.cfg.Limits.CancelsPerSecond)
+	c.resetAbandoned()
 }
 
 // Streams returns the number of open streams.

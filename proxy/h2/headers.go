@@ -174,6 +174,10 @@ func (c *Conn) onResponse(s *Stream, end bool) bool {
 		r.ContentLength = -1 // meaningless for a tunnel (RFC 9110 section 9.3.6)
 	}
 	s.head = true
+	if s.abandoned { // now that it is answered, cancelling it costs nothing
+		s.reset(Cancel)
+		return c.err == nil
+	}
 	s.declared = r.ContentLength
 	if s.isHEAD || r.Status == 304 || r.Status == 204 {
 		s.declared = 0 // whatever content-length says, there is no body (RFC 9110 section 6.4.1)
@@ -227,7 +231,7 @@ func (c *Conn) streamError(s *Stream, code ErrCode, why string) bool {
 
 // tellReset tells the handler that a stream is gone.
 func (c *Conn) tellReset(s *Stream, code ErrCode) {
-	if !s.released {
+	if !s.released && !s.abandoned {
 		c.h.OnReset(s, code)
 	}
 }

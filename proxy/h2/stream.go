@@ -44,6 +44,7 @@ type Stream struct {
 	cutCode    ErrCode
 	aboveWater bool
 	released   bool
+	abandoned  bool // client: nobody wants it any more, and the peer is not told yet
 	closed     bool
 }
 
@@ -227,7 +228,7 @@ func (s *Stream) Respond(r *message.Response, end bool) {
 
 // canSend reports whether more of our message may follow.
 func (s *Stream) canSend() bool {
-	return !s.closed && !s.localEnd && !s.endQueued && s.c.err == nil
+	return !s.closed && !s.localEnd && !s.endQueued && !s.abandoned && s.c.err == nil
 }
 
 // Reset ends the stream at once, both ways. The handler is not told.
@@ -235,6 +236,13 @@ func (s *Stream) Reset(code ErrCode) {
 	if s.closed {
 		return
 	}
+	if s.abandoned || s.c.abandon(s) {
+		return
+	}
+	s.reset(code)
+}
+
+func (s *Stream) reset(code ErrCode) {
 	c := s.c
 	if code == ConnectionLost {
 		code = InternalError
