@@ -144,6 +144,9 @@ type Core struct {
 // fill a disk with a line for each request. What is left out is counted.
 const maxWarnings = 10
 
+// Warn logs at level Warn, sparingly, for the driver: on the loop's goroutine only.
+func (c *Core) Warn(msg string, args ...any) { c.warn(msg, args...) }
+
 // warn logs at level Warn.
 func (c *Core) warn(msg string, args ...any) {
 	if second := c.now / time.Second; second != c.warnSecond {

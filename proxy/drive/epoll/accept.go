@@ -27,6 +27,7 @@ func (l *Loop) listen(ln drive.Listener) error {
 	if err = errors.Join(err, derr); err != nil {
 		return fmt.Errorf("duplicating a listener: %w", err)
 	}
+	tune(fd) // most of it is inherited by what it accepts
 	a, _ := ln.TCP.Addr().(*net.TCPAddr)
 	x := &listener{fd: fd, core: ln.Core, v6: a != nil && a.IP.To4() == nil}
 	l.listeners = append(l.listeners, x)
@@ -54,23 +55,18 @@ func (l *Loop) accept(ln *listener) {
 			l.pauseAccept(ln)
 			return
 		}
-		tune(fd)
+		tuneAccepted(fd)
 		c := l.newConn(fd, addrOf(sa))
 		c.accept = ln.core
 		if ln.core.Kind == core.ListenLink {
-			if l.shaking >= maxShakes {
-				l.opt.Core.Shard.Refused("W3011")
-				l.closeFD(c)
-				continue
-			}
-			l.shake(c, l.opt.Security.Server(ln.core.Workload), true, 5*time.Second)
+			l.welcome(c)
 			continue
 		}
 		a := core.Accept{Listener: ln.core, Remote: c.remote}
 		if ln.core.Kind == core.ListenTransparent {
 			dst, err := capture.OriginalDst(fd, ln.v6)
 			if err != nil {
-				l.opt.Log.Warn("no original destination", "code", "W3013", "from", c.remote, "err", err)
+				l.core.Warn("no original destination", "code", "W3013", "from", c.remote, "err", err)
 				l.closeFD(c)
 				continue
 			}

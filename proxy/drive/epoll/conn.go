@@ -40,7 +40,13 @@ type conn struct {
 	closing   bool // close after pending
 	closed    bool // for the core
 	stopTimer *time.Timer
-	dial      core.Dial
+	dial      *core.Dial
+
+	// Of a link listener, until it is a link; see door.
+	before, after *conn
+	since         time.Duration // when it came
+	waits         bool
+	silent        bool // and has said nothing yet
 }
 
 // send writes p now as far as the kernel takes it, and keeps the rest. Order is kept.

@@ -80,7 +80,7 @@ func (l *Loop) connect(cc *core.Conn, d core.Dial) {
 	}
 	c := l.newConn(fd, d.Addr)
 	c.core = cc
-	c.dial = d
+	c.dial = &d
 	c.dialing = true
 	cc.Driver = c
 	l.interest(c)
@@ -121,7 +121,7 @@ func (l *Loop) dialed(c *conn) {
 		l.core.Connected(c.core, nil)
 		return
 	}
-	l.shake(c, l.opt.Security.Client(c.dial.Workload, c.dial.Peer), false, max(c.dial.Timeout, time.Second))
+	l.shake(c, nil, l.opt.Security.Client(c.dial.Workload, c.dial.Peer), max(c.dial.Timeout, time.Second))
 }
 
 // established: a handshake is over, well or not.
@@ -146,7 +146,7 @@ func (l *Loop) established(c *conn, err error) {
 	}
 	if err != nil {
 		l.opt.Core.Shard.Refused("W3014")
-		l.opt.Log.Warn("link refused", "code", "W3014", "from", c.remote, "err", err)
+		l.core.Warn("link refused", "code", "W3014", "from", c.remote, "err", err)
 		l.closeFD(c)
 		return
 	}
@@ -158,11 +158,16 @@ func (l *Loop) coreTime(t time.Time) time.Duration { return l.now() + time.Until
 
 // tune sets what every connection wants: no delay, and an end in sight for dead peers.
 func tune(fd int) {
-	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)           //nolint:errcheck // best effort
-	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)           //nolint:errcheck // best effort
-	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepAlive)  //nolint:errcheck // best effort
-	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 5)         //nolint:errcheck // best effort
-	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 3)           //nolint:errcheck // best effort
+	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)          //nolint:errcheck // best effort
+	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)          //nolint:errcheck // best effort
+	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepAlive) //nolint:errcheck // best effort
+	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 5)        //nolint:errcheck // best effort
+	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 3)          //nolint:errcheck // best effort
+	tuneAccepted(fd)
+}
+
+// tuneAccepted sets what a connection does not inherit from its listener.
+func tuneAccepted(fd int) {
 	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 30_000) //nolint:errcheck // best effort
 }
 

@@ -8,6 +8,7 @@ package epoll
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +28,6 @@ const (
 	readSize  = 128 << 10
 	batch     = 256              // events per wake-up
 	lingerFor = 5 * time.Second  // how long a closed connection may take to send what it has
-	maxShakes = 2048             // handshakes of accepted links at a time
 	tellEvery = 10 * time.Second // how often the log hears of a lack that lasts
 	idleWait  = 10 * time.Second // longest sleep; a net under the wake-ups
 	keepAlive = 30               // seconds of silence before the kernel probes a TCP peer
@@ -68,6 +68,8 @@ type Loop struct {
 	freed  bool           // the descriptors are closed
 	shakes sync.WaitGroup // handshakes and look-ups under way
 
+	door     door      // who is not let in yet; the loop's goroutine only
+	turns    turns     // of the handshakes of those
 	shaking  int       // handshakes under way; the loop's goroutine only
 	draining bool      // no new connections
 	ended    bool      // everything is being closed
@@ -78,7 +80,8 @@ type listener struct {
 	fd     int
 	v6     bool
 	core   *core.Listener
-	paused bool // out of descriptors
+	paused bool        // out of descriptors
+	tls    *tls.Config // of links, from the first one on
 }
 
 func newLoop(opt *drive.Options, i int, start time.Time) (*Loop, error) {
@@ -175,7 +178,8 @@ func (l *Loop) run(ctx context.Context) error {
 		l.core.Tick()
 		l.core.Flush()
 		l.expireLingering()
-		if l.draining && !l.core.Busy() && len(l.lingering) == 0 && l.shaking == 0 {
+		l.expireDoor()
+		if l.draining && !l.core.Busy() && len(l.lingering) == 0 && l.shaking == 0 && l.door.n == 0 {
 			return nil
 		}
 	}
@@ -218,6 +222,9 @@ func (l *Loop) setAlarm() {
 	at := now + idleWait
 	if t, ok := l.core.NextTimer(); ok {
 		at = min(at, t)
+	}
+	if c := l.door.first; c != nil {
+		at = min(at, c.since+doorFor)
 	}
 	if l.draining || len(l.lingering) > 0 {
 		at = min(at, now+50*time.Millisecond)
@@ -354,6 +361,8 @@ func (l *Loop) readable(c *conn, events uint32) {
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 		return
+	case c.silent && (err != 0 || n == 0): // never said anything, e.g. a probe
+		l.closeFD(c)
 	case err != 0:
 		if c.shaking {
 			c.feed.stop(err)
@@ -376,6 +385,10 @@ func (l *Loop) readable(c *conn, events uint32) {
 		default:
 			l.core.EOF(c.core)
 		}
+	case c.silent:
+		c.silent = false
+		l.shake(c, &l.turns, l.linkTLS(c.accept), doorFor)
+		c.feed.push(l.read[:n])
 	case c.shaking:
 		if !c.feed.push(l.read[:n]) {
 			c.full = true
@@ -438,6 +451,7 @@ func (l *Loop) broke(c *conn, err error) {
 // closeFD closes the socket and forgets it. While a handshake's goroutine uses it, that waits.
 func (l *Loop) closeFD(c *conn) {
 	c.closed = true
+	l.door.leave(c)
 	delete(l.lingering, c)
 	if c.stopTimer != nil {
 		c.stopTimer.Stop()

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weft-mesh/weft/proxy/core"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,7 +21,8 @@ import (
 // just read and then answers errNoBytes, which crypto/tls takes for a temporary error: it keeps
 // partial records and may be called again.
 type feed struct {
-	c *conn
+	c     *conn
+	turns *turns // who is not known yet computes in turn; nil: at once
 
 	mu       sync.Mutex // guards what follows, during the handshake only
 	cond     *sync.Cond
@@ -50,7 +52,9 @@ var errTruncated = errors.New("the connection ended without a TLS close-notify: 
 
 // maxShaken is how many bytes are kept for a handshake before its socket is not read any more. A
 // peer whose side is done may already be sending a full window of requests.
-const maxShaken = 64 << 10
+//
+// It is more than a handshake has: a chain of the mesh has 1 or 2 KiB.
+const maxShaken = 16 << 10
 
 func newFeed(c *conn) *feed {
 	f := &feed{c: c, shaking: true}
@@ -103,11 +107,15 @@ func (f *feed) Read(p []byte) (int, error) {
 		}
 		return 0, errNoBytes
 	}
+	f.pass()
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	for len(f.shaken) == 0 && !f.shakeEOF && f.shakeErr == nil {
 		f.cond.Wait()
 	}
+	f.mu.Unlock()
+	f.turn()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.shakeErr != nil {
 		return 0, f.shakeErr
 	}
@@ -117,6 +125,19 @@ func (f *feed) Read(p []byte) (int, error) {
 	n := copy(p, f.shaken)
 	f.shaken = f.shaken[:copy(f.shaken, f.shaken[n:])]
 	return n, nil
+}
+
+// turn waits for the turn to compute, and pass gives it on.
+func (f *feed) turn() {
+	if f.turns != nil {
+		f.turns.take(f.c.remote.Addr())
+	}
+}
+
+func (f *feed) pass() {
+	if f.turns != nil {
+		f.turns.pass()
+	}
 }
 
 // Write implements net.Conn for crypto/tls.
@@ -144,7 +165,10 @@ func (f *feed) writeShaking(p []byte) (int, error) {
 		case unix.EINTR:
 		case unix.EAGAIN:
 			fds := []unix.PollFd{{Fd: int32(f.c.fd), Events: unix.POLLOUT}}
-			if k, err := unix.Poll(fds, 1000); err != nil && err != unix.EINTR || k == 0 {
+			f.pass()
+			k, err := unix.Poll(fds, 1000)
+			f.turn()
+			if err != nil && err != unix.EINTR || k == 0 {
 				return total, errors.New("peer does not read its handshake")
 			}
 		default:
@@ -168,12 +192,28 @@ func (f *feed) SetDeadline(time.Time) error      { return nil }
 func (f *feed) SetReadDeadline(time.Time) error  { return nil }
 func (f *feed) SetWriteDeadline(time.Time) error { return nil }
 
-// shake runs the handshake of a connection on a goroutine. The loop waits for all of them when
-// it ends; each is bounded by its timeout.
-func (l *Loop) shake(c *conn, cfg *tls.Config, server bool, timeout time.Duration) {
+// linkTLS gives the settings of a listener's links. They follow the identity, so one is enough for
+// all links.
+func (l *Loop) linkTLS(of *core.Listener) *tls.Config {
+	for _, ln := range l.listeners {
+		if ln.core == of {
+			if ln.tls == nil {
+				ln.tls = l.opt.Security.Server(of.Workload)
+			}
+			return ln.tls
+		}
+	}
+	return l.opt.Security.Server(of.Workload) // draining: the listener is closed
+}
+
+// shake runs the handshake of a connection on a goroutine, as a server if it was accepted. The loop
+// waits for all of them when it ends; each is bounded by its timeout. In turns, if not nil, it takes
+// part whenever it computes.
+func (l *Loop) shake(c *conn, turns *turns, cfg *tls.Config, timeout time.Duration) {
 	f := newFeed(c)
+	f.turns = turns
 	c.feed = f
-	if server {
+	if c.accept != nil {
 		c.tls = tls.Server(f, cfg)
 	} else {
 		c.tls = tls.Client(f, cfg)
@@ -186,7 +226,9 @@ func (l *Loop) shake(c *conn, cfg *tls.Config, server bool, timeout time.Duratio
 		defer l.shakes.Done()
 		ctx, cancel := context.WithTimeout(l.ctx, timeout)
 		defer cancel()
+		f.turn()
 		err := c.tls.HandshakeContext(ctx)
+		f.pass()
 		l.post(func() { l.shaken(c, err) })
 	}()
 }
@@ -197,6 +239,7 @@ func (l *Loop) shaken(c *conn, err error) {
 	rest, eof, broken := f.take()
 	c.shaking, c.full = false, false
 	l.shaking--
+	l.door.leave(c)
 	if c.closed { // given up meanwhile
 		l.closeFD(c)
 		return
@@ -231,6 +274,7 @@ func (l *Loop) decrypt(c *conn, in []byte) {
 			continue
 		}
 		if err == errNoBytes { //nolint:errorlint // crypto/tls hands it through, and this is per record
+			f.in = nil // an idle link must not keep what its handshake left over
 			return
 		}
 		if c.closed {
