@@ -9,14 +9,15 @@ import (
 
 // h2Server takes HTTP/2: from a peer's proxy over a link, or from an application.
 type h2Server struct {
-	c       *Conn
-	d       dest
-	link    bool
-	h       *h2.Conn
-	blocked []*exchange   // told to wait for the connection's backlog
-	leaving bool          // the peer was told to open no more streams
-	left    time.Duration // when
-	pings   uint64        // answered when that began
+	c        *Conn
+	d        dest
+	link     bool
+	h        *h2.Conn
+	blocked  []*exchange   // told to wait for the connection's backlog
+	settings bool          // the peer's have come
+	leaving  bool          // the peer was told to open no more streams
+	left     time.Duration // when
+	pings    uint64        // answered when that began
 }
 
 // serveH2 makes cn speak HTTP/2 as a server.
@@ -33,12 +34,26 @@ func serveH2(cn *Conn, link bool, d dest) {
 	s.h.SetNow(cn.core.wallclock())
 	s.h.Start()
 	cn.touch()
-	if !link {
-		cn.watchIdle(cn.core.limits.IdleTimeout, s.idle)
-	}
+	cn.watch.fire = s.begun
+	cn.core.wheel.arm(&cn.watch, cn.core.now+cn.core.limits.HeadTimeout)
 }
 
-// idle ends a connection of an application without streams; with streams, waiting is theirs.
+// begun ends a connection whose client did not get through what HTTP/2 begins with in the time for a
+// head. From then on it may be idle for a while.
+func (s *h2Server) begun() {
+	if s.c.closed || s.c.closing || s.leaving {
+		return
+	}
+	if !s.settings {
+		s.c.core.shard.Refused("W3010")
+		s.c.close()
+		return
+	}
+	s.c.watchIdle(s.c.core.limits.IdleTimeout, s.idle)
+}
+
+// idle ends a connection without streams; with streams, waiting is theirs. A peer's proxy has ended
+// an unused link long before.
 func (s *h2Server) idle() {
 	if s.h.Streams() == 0 {
 		s.finish()
@@ -268,7 +283,7 @@ func (s *h2Server) OnWritable(st *h2.Stream) {
 func (s *h2Server) OnGoAway(uint32, h2.ErrCode) {}
 
 // OnSettings implements h2.Handler.
-func (s *h2Server) OnSettings() {}
+func (s *h2Server) OnSettings() { s.settings = true }
 
 // The downstream side.
 
