@@ -70,6 +70,8 @@ func (s *h2Client) tick() {
 	case s.h.Streams() == 0:
 		if c.now-s.heard >= s.p.idleFor() || s.ending {
 			s.end()
+		} else if c.now-s.heard >= shrinkAfter {
+			s.h.Shrink()
 		}
 	case s.pinged != 0 && c.now-s.pinged >= pingTimeout:
 		c.warn("peer does not answer", "code", "W3306", "to", s.p.where(), "peer", s.p.key.peer)

@@ -39,17 +39,40 @@ func serveH2(cn *Conn, link bool, d dest) {
 }
 
 // begun ends a connection whose client did not get through what HTTP/2 begins with in the time for a
-// head. From then on it may be idle for a while.
+// head.
 func (s *h2Server) begun() {
+	switch {
+	case s.c.closed || s.c.closing || s.leaving:
+	case !s.settings:
+		s.c.core.shard.Refused("W3010")
+		s.c.close()
+	default:
+		s.c.watch.fire = s.look
+		s.look()
+	}
+}
+
+// shrinkAfter is the silence after which a connection gives back what it kept for use again.
+const shrinkAfter = 10 * time.Second
+
+// look sees after the connection when it may have become idle. It re-arms itself lazily, so that
+// traffic costs no timer work.
+func (s *h2Server) look() {
 	if s.c.closed || s.c.closing || s.leaving {
 		return
 	}
-	if !s.settings {
-		s.c.core.shard.Refused("W3010")
-		s.c.close()
-		return
+	c := s.c.core
+	next := s.c.active + shrinkAfter
+	if c.now >= next {
+		s.h.Shrink()
+		if next = s.c.active + c.limits.IdleTimeout; c.now >= next {
+			if s.idle(); s.c.h != handler(s) { // it says goodbye
+				return
+			}
+			next = c.now + c.limits.IdleTimeout
+		}
 	}
-	s.c.watchIdle(s.c.core.limits.IdleTimeout, s.idle)
+	c.wheel.arm(&s.c.watch, next)
 }
 
 // idle ends a connection without streams; with streams, waiting is theirs. A peer's proxy has ended

@@ -5,7 +5,7 @@ package h2
 // what comes for it is dropped, and it counts as open, as it does for the peer, until it is reset.
 func (c *Conn) abandon(s *Stream) bool {
 	l := &c.cfg.Limits
-	if l.CancelBurst == 0 || c.cfg.Role != Client || c.err != nil || s.head || c.now.Sub(s.opened) >= resetGrace {
+	if c.cfg.Role != Client || c.err != nil || s.head || c.now.Sub(s.opened) >= resetGrace {
 		return false
 	}
 	if c.cancels.charge(1, l.CancelBurst) {

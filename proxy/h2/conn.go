@@ -79,6 +79,7 @@ type Conn struct {
 	free     []*Stream
 	queues   [][]byte  // buffers for what waits in streams
 	queued   int       // octets that wait in streams
+	kept     int       // octets that queues can hold
 	limbo    []*Stream // released while a method of the Conn was running
 	depth    int
 	sweep    []*Stream
@@ -130,7 +131,7 @@ func (c *Conn) Reset(cfg Config, h Handler, out *[]byte) {
 		partial: c.partial[:0], fields: c.fields[:0], msgFields: c.msgFields[:0], cookie: c.cookie[:0],
 		block:   blockState{buf: c.block.buf[:0]},
 		streams: streamTable{slots: c.streams.slots},
-		free:    c.free, queues: c.queues, limbo: c.limbo[:0], sweep: c.sweep[:0],
+		free:    c.free, queues: c.queues, kept: c.kept, limbo: c.limbo[:0], sweep: c.sweep[:0],
 		resetIDs: c.resetIDs,
 
 		goAwayLast:  math.MaxUint32,
@@ -197,6 +198,27 @@ func (c *Conn) SetNow(t time.Time) {
 	c.resets.leak(t, c.cfg.Limits.ResetsPerSecond)
 	c.cancels.leak(t, c.cfg.Limits.CancelsPerSecond)
 	c.resetAbandoned()
+}
+
+// Shrink gives back what the connection keeps for use again. It is for connections that have been
+// silent for some seconds, and does nothing while streams are open.
+func (c *Conn) Shrink() {
+	if c.streams.n > 0 || c.depth > 0 {
+		return
+	}
+	c.free, c.queues, c.kept, c.limbo, c.sweep = nil, nil, 0, nil, nil
+	c.fields, c.msgFields, c.cookie = nil, nil, nil
+	c.req, c.resp = message.Request{}, message.Response{}
+	if len(c.partial) == 0 {
+		c.partial = nil
+	}
+	if c.block.id == 0 {
+		c.block.buf = nil
+	}
+	c.streams.slots = nil
+	c.resetIDs.reset(c.resetIDs.size) // nothing can be under way for any of them
+	c.resetIDs.ids = nil
+	c.enc.Shrink()
 }
 
 // Streams returns the number of open streams.

@@ -73,41 +73,50 @@ func (s *Stream) enqueue(p []byte) {
 }
 
 // Queues are kept by the connection, not by its streams: many streams that wait in turn share
-// few buffers. Without that each 64 KiB response behind a full window cost as much garbage.
+// few buffers. Without that each 64 KiB response behind a full window cost as much garbage. What is
+// kept is bounded in bytes: a thousand connections may each have been made to wait once.
 const (
-	maxQueues   = 64
 	queueSize   = 16 << 10
 	queueSlack  = 4 << 10   // for what follows a full read
 	maxKeptSize = 192 << 10 // what waits is at most a high-water mark and one read
+	maxKept     = 512 << 10 // of all kept buffers
+	maxKeptIdle = 192 << 10 // while no stream is open
 )
 
 // trimQueues lets go of most buffers when nothing is under way.
 func (c *Conn) trimQueues() {
-	const keep = 4
-	if len(c.queues) > keep {
-		clear(c.queues[keep:])
-		c.queues = c.queues[:keep]
+	for c.kept > maxKeptIdle {
+		c.takeKept()
 	}
+}
+
+// takeKept takes the buffer that was kept last.
+func (c *Conn) takeKept() []byte {
+	last := len(c.queues) - 1
+	q := c.queues[last]
+	c.queues[last] = nil
+	c.queues = c.queues[:last]
+	c.kept -= cap(q)
+	return q
 }
 
 // takeQueue gives an empty buffer for at least n octets if one was kept, else a new one.
 func (c *Conn) takeQueue(n int) []byte {
-	if last := len(c.queues) - 1; last >= 0 {
-		q := c.queues[last]
-		c.queues[last] = nil
-		c.queues = c.queues[:last]
-		return q
+	if len(c.queues) > 0 {
+		return c.takeKept()
 	}
 	return make([]byte, 0, max(n+queueSlack, queueSize))
 }
 
 // dropQueue forgets what waits and gives the buffer back.
 func (s *Stream) dropQueue() {
-	s.c.queued -= s.Pending()
+	c := s.c
+	c.queued -= s.Pending()
 	q := s.queue
 	s.queue, s.queueAt = nil, 0
-	if cap(q) > 0 && cap(q) <= maxKeptSize && len(s.c.queues) < maxQueues {
-		s.c.queues = append(s.c.queues, q[:0])
+	if cap(q) > 0 && cap(q) <= maxKeptSize && c.kept+cap(q) <= maxKept {
+		c.queues = append(c.queues, q[:0])
+		c.kept += cap(q)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/weft-mesh/weft/message"
 )
 
 // unread is a connection with streams whose answers wait for a window, the ith with i+1 KiB.
@@ -86,5 +88,62 @@ func TestAPeerThatMakesUsShedManyStreamsLosesTheConnection(t *testing.T) {
 	var ce *ConnError
 	if err = c.Err(); !errors.As(err, &ce) || ce.Code != EnhanceYourCalm {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestWhatIsKeptForUseAgainIsBounded: buffers of streams that waited must not stay with every
+// connection that ever had any.
+func TestWhatIsKeptForUseAgainIsBounded(t *testing.T) {
+	c, v := unread(t, 100)
+	v.body = make([]byte, 100<<10)
+	a := newAttacker()
+	a.id = 201
+	for range 100 {
+		if err := c.Feed(a.open(flagEndStream)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := func() (n int) {
+		for _, q := range c.queues {
+			n += cap(q)
+		}
+		return n
+	}
+	for id := uint32(1); id < 399; id += 2 {
+		if s := c.streams.get(id); s != nil {
+			s.Reset(Cancel)
+		}
+		if n := kept(); n > maxKept || n != c.kept {
+			t.Fatalf("%d octets are kept, %d are counted, the bound is %d", n, c.kept, maxKept)
+		}
+	}
+	c.streams.get(399).Reset(Cancel)
+	if n := kept(); n > maxKeptIdle || n != c.kept {
+		t.Errorf("%d octets are kept with no stream open, %d are counted", n, c.kept)
+	}
+	c.Shrink()
+	if kept() != 0 || c.kept != 0 || c.free != nil {
+		t.Errorf("a silent connection keeps %d octets and %d streams", kept(), len(c.free))
+	}
+}
+
+// TestAConnectionGoesOnAfterShrinking: the compression tables stay in step.
+func TestAConnectionGoesOnAfterShrinking(t *testing.T) {
+	client, server, out, back, v := pairOnLink(t, Limits{})
+	v.answer = true
+	for i := range 20 {
+		s, err := client.Open(&message.Request{Method: []byte("GET"), Path: []byte("/the/same"), Authority: []byte("the.same.example"), ContentLength: -1}, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		carry(t, client, server, out, back)
+		s.Release()
+		if i%5 == 4 {
+			client.Shrink()
+			server.Shrink()
+		}
+	}
+	if v.begun != 20 {
+		t.Errorf("%d requests of 20", v.begun)
 	}
 }

@@ -46,6 +46,19 @@ func (e *Encoder) Init(huffman bool, ceiling uint32) {
 	}
 }
 
+// Shrink gives back the index of the dynamic table; it is made again from the table when it is
+// needed. All that is lost is which fields were sent once.
+func (e *Encoder) Shrink() { e.index = nil }
+
+// reindex makes the index of what is in the table.
+func (e *Encoder) reindex() {
+	e.index = &encoderIndex{}
+	for id := e.table.next - e.table.n; id != e.table.next; id++ {
+		en := e.table.get(id)
+		e.enter(id, en.nameIndex, en.pair)
+	}
+}
+
 // SetPeerLimit obeys the peer's SETTINGS_HEADER_TABLE_SIZE; the change is announced at the
 // beginning of the next block.
 func (e *Encoder) SetPeerLimit(n uint32) { e.setLimit(min(n, e.ceiling)) }
@@ -129,7 +142,7 @@ func (e *Encoder) repeats(hp uint64, size int) bool {
 		return false
 	}
 	if e.index == nil {
-		e.index = &encoderIndex{}
+		e.reindex()
 	}
 	print := uint32(hp>>32) | 1 // never 0, the empty slot
 	slot := &e.index.seen[hp%seenSlots]
@@ -145,6 +158,11 @@ func (e *Encoder) insert(hn, hp uint64, name, value []byte) {
 		return
 	}
 	en.pair, en.nameIndex = hp, hn
+	e.enter(id, hn, hp)
+}
+
+// enter notes where an entry is.
+func (e *Encoder) enter(id uint32, hn, hp uint64) {
 	// Two places are possible; prefer one whose entry is gone.
 	slot := &e.index.pairs[hp%pairSlots]
 	if other := &e.index.pairs[hp%pairSlots^1]; e.table.alive(*slot) && (!e.table.alive(*other) || *slot-*other < 1<<31) {
@@ -157,6 +175,9 @@ func (e *Encoder) insert(hn, hp uint64, name, value []byte) {
 func (e *Encoder) findPair(hp uint64, name, value []byte) (uint32, bool) {
 	if e.table.n == 0 {
 		return 0, false
+	}
+	if e.index == nil {
+		e.reindex()
 	}
 	for k := range uint64(2) {
 		id := e.index.pairs[hp%pairSlots^k]
@@ -182,6 +203,9 @@ func (e *Encoder) nameIndex(name []byte, hn uint64) uint32 {
 func (e *Encoder) dynamicName(name []byte, hn uint64) uint32 {
 	if e.table.n == 0 {
 		return 0
+	}
+	if e.index == nil {
+		e.reindex()
 	}
 	id := e.index.names[hn%nameSlots]
 	if !e.table.alive(id) {
