@@ -40,8 +40,9 @@ type Conn struct {
 
 	out    []byte        // output of this batch, from core.bufs
 	queued int           // bytes that the kernel has not taken
-	held   int           // bytes that wait for the peer to read, as far as the loop was told
-	behind time.Duration // since when held is not 0
+	held   int           // memory for what waits for the peer to read, as far as the loop was told
+	waits  int           // bytes of that
+	behind time.Duration // since when waits is not 0
 
 	prev, next *Conn
 	active     time.Duration // last byte in or out

@@ -72,6 +72,7 @@ func (s *h2Client) tick() {
 			s.end()
 		} else if c.now-s.heard >= shrinkAfter {
 			s.h.Shrink()
+			s.c.account()
 		}
 	case s.pinged != 0 && c.now-s.pinged >= pingTimeout:
 		c.warn("peer does not answer", "code", "W3306", "to", s.p.where(), "peer", s.p.key.peer)

@@ -65,6 +65,7 @@ func (s *h2Server) look() {
 	next := s.c.active + shrinkAfter
 	if c.now >= next {
 		s.h.Shrink()
+		s.c.account()
 		if next = s.c.active + c.limits.IdleTimeout; c.now >= next {
 			if s.idle(); s.c.h != handler(s) { // it says goodbye
 				return

@@ -80,6 +80,7 @@ type Conn struct {
 	queues   [][]byte  // buffers for what waits in streams
 	queued   int       // octets that wait in streams
 	kept     int       // octets that queues can hold
+	lent     int       // octets that the buffers of streams can hold
 	limbo    []*Stream // released while a method of the Conn was running
 	depth    int
 	sweep    []*Stream

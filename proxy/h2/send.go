@@ -63,19 +63,23 @@ func (s *Stream) Pending() int { return len(s.queue) - s.queueAt }
 func (s *Stream) enqueue(p []byte) {
 	if s.queue == nil {
 		s.queue = s.c.takeQueue(len(p))
+		s.c.lent += cap(s.queue)
 	}
 	if s.queueAt > 0 && len(s.queue)+len(p) > cap(s.queue) {
 		n := copy(s.queue, s.queue[s.queueAt:])
 		s.queue, s.queueAt = s.queue[:n], 0
 	}
+	had := cap(s.queue)
 	s.queue = append(s.queue, p...)
 	s.c.queued += len(p)
+	s.c.lent += cap(s.queue) - had
 }
 
 // Queues are kept by the connection, not by its streams: many streams that wait in turn share
 // few buffers. Without that each 64 KiB response behind a full window cost as much garbage. What is
 // kept is bounded in bytes: a thousand connections may each have been made to wait once.
 const (
+	smallQueue  = 1 << 10 // up to which a buffer is made to measure, and not kept
 	queueSize   = 16 << 10
 	queueSlack  = 4 << 10   // for what follows a full read
 	maxKeptSize = 192 << 10 // what waits is at most a high-water mark and one read
@@ -102,7 +106,10 @@ func (c *Conn) takeKept() []byte {
 
 // takeQueue gives an empty buffer for at least n octets if one was kept, else a new one.
 func (c *Conn) takeQueue(n int) []byte {
-	if len(c.queues) > 0 {
+	switch {
+	case n <= smallQueue: // e.g. a refusal that nobody reads
+		return make([]byte, 0, n)
+	case len(c.queues) > 0:
 		return c.takeKept()
 	}
 	return make([]byte, 0, max(n+queueSlack, queueSize))
@@ -113,8 +120,9 @@ func (s *Stream) dropQueue() {
 	c := s.c
 	c.queued -= s.Pending()
 	q := s.queue
+	c.lent -= cap(q)
 	s.queue, s.queueAt = nil, 0
-	if cap(q) > 0 && cap(q) <= maxKeptSize && c.kept+cap(q) <= maxKept {
+	if cap(q) > smallQueue && cap(q) <= maxKeptSize && c.kept+cap(q) <= maxKept {
 		c.queues = append(c.queues, q[:0])
 		c.kept += cap(q)
 	}

@@ -56,8 +56,9 @@ func TestWhatWaitsIsCountedAsItComesAndGoes(t *testing.T) {
 
 func TestSheddingTakesTheStreamsOnWhichMostWaits(t *testing.T) {
 	c, _ := unread(t, 10)
-	if freed := c.Shed(15 << 10); freed < 15<<10 || c.Queued() != 55<<10-freed {
-		t.Errorf("%d octets were freed, %d wait", freed, c.Queued())
+	held := c.Held()
+	if freed := c.Shed(30 << 10); freed < 30<<10 || c.Held() != held-freed {
+		t.Errorf("%d octets were freed, %d of %d are held", freed, c.Held(), held)
 	}
 	for id := uint32(1); id <= 7; id += 2 { // with up to 4 KiB, where others have 10
 		if c.streams.get(id) == nil {
@@ -65,7 +66,7 @@ func TestSheddingTakesTheStreamsOnWhichMostWaits(t *testing.T) {
 		}
 	}
 	c.Shed(1 << 30)
-	if c.Queued() != 0 || c.Streams() != 0 || c.Err() != nil {
+	if c.Queued() != 0 || c.Held() != 0 || c.Streams() != 0 || c.Err() != nil {
 		t.Errorf("%d octets on %d streams wait: %v", c.Queued(), c.Streams(), c.Err())
 	}
 }
@@ -102,6 +103,9 @@ func TestWhatIsKeptForUseAgainIsBounded(t *testing.T) {
 		if err := c.Feed(a.open(flagEndStream)); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if c.Held() < c.Queued() {
+		t.Errorf("%d octets wait in memory for %d", c.Queued(), c.Held())
 	}
 	kept := func() (n int) {
 		for _, q := range c.queues {
