@@ -17,7 +17,7 @@ func (c *Conn) abandon(s *Stream) bool {
 	if s.list != nil {
 		s.list.remove(s)
 	}
-	s.dropQueue()
+	s.queue.drop(c)
 	s.trailers.set = false
 	c.abandoned = append(c.abandoned, s.ID)
 	return true

@@ -20,12 +20,12 @@ func pairOnLink(t *testing.T, limits Limits) (client, server *Conn, toServer, to
 		c.SetNow(time.Unix(1e9, 0))
 		c.Start()
 	}
-	carry(t, client, server, &out, &back)
+	ferry(t, client, server, &out, &back)
 	return client, server, &out, &back, v
 }
 
 // carry moves bytes both ways until nothing moves.
-func carry(t *testing.T, client, server *Conn, out, back *[]byte) {
+func ferry(t *testing.T, client, server *Conn, out, back *[]byte) {
 	t.Helper()
 	for len(*out)+len(*back) > 0 {
 		for _, d := range []struct {
@@ -64,7 +64,7 @@ func TestManyCancelsDoNotCostTheLink(t *testing.T) {
 			s.Reset(Cancel)
 			s.Release()
 		}
-		carry(t, client, server, out, back)
+		ferry(t, client, server, out, back)
 		if v.active > 1000 {
 			t.Fatalf("%d requests at once reached the peer", v.active)
 		}
@@ -75,7 +75,7 @@ func TestManyCancelsDoNotCostTheLink(t *testing.T) {
 	now = now.Add(2 * time.Second)
 	client.SetNow(now)
 	server.SetNow(now)
-	carry(t, client, server, out, back)
+	ferry(t, client, server, out, back)
 	if client.Streams() != 0 || server.Streams() != 0 || v.active != 0 || len(client.abandoned) != 0 {
 		t.Errorf("streams are left: %d and %d, requests %d, abandoned %d", client.Streams(), server.Streams(), v.active, len(client.abandoned))
 	}
@@ -100,7 +100,7 @@ func TestAnAnswerEndsAnAbandonedStream(t *testing.T) {
 	if client.Streams() != 2 {
 		t.Errorf("%d streams are open for the peer, want the 2 that it was not told of", client.Streams())
 	}
-	carry(t, client, server, out, back)
+	ferry(t, client, server, out, back)
 	if client.Streams() != 0 || server.Streams() != 0 {
 		t.Errorf("after the answers %d and %d streams are open", client.Streams(), server.Streams())
 	}

@@ -77,10 +77,9 @@ type Conn struct {
 	blocked  streamList // pending bytes, no stream window
 	pumping  bool
 	free     []*Stream
-	queues   [][]byte  // buffers for what waits in streams
+	spare    [][]byte  // chunks for what waits in streams
 	queued   int       // octets that wait in streams
-	kept     int       // octets that queues can hold
-	lent     int       // octets that the buffers of streams can hold
+	lent     int       // octets that the chunks of streams can hold
 	limbo    []*Stream // released while a method of the Conn was running
 	depth    int
 	sweep    []*Stream
@@ -132,7 +131,7 @@ func (c *Conn) Reset(cfg Config, h Handler, out *[]byte) {
 		partial: c.partial[:0], fields: c.fields[:0], msgFields: c.msgFields[:0], cookie: c.cookie[:0],
 		block:   blockState{buf: c.block.buf[:0]},
 		streams: streamTable{slots: c.streams.slots},
-		free:    c.free, queues: c.queues, kept: c.kept, limbo: c.limbo[:0], sweep: c.sweep[:0],
+		free:    c.free, spare: c.spare, limbo: c.limbo[:0], sweep: c.sweep[:0],
 		resetIDs: c.resetIDs,
 
 		goAwayLast:  math.MaxUint32,
@@ -207,7 +206,7 @@ func (c *Conn) Shrink() {
 	if c.streams.n > 0 || c.depth > 0 {
 		return
 	}
-	c.free, c.queues, c.kept, c.limbo, c.sweep = nil, nil, 0, nil, nil
+	c.free, c.spare, c.limbo, c.sweep = nil, nil, nil, nil
 	c.fields, c.msgFields, c.cookie = nil, nil, nil
 	c.req, c.resp = message.Request{}, message.Response{}
 	if len(c.partial) == 0 {

@@ -21,7 +21,7 @@ func (s *Stream) Send(p []byte, end bool) (pending int) {
 			return 0
 		}
 	}
-	s.enqueue(p)
+	s.queue.put(c, p)
 	s.endQueued = end
 	if s.list == nil {
 		c.park(s)
@@ -57,76 +57,7 @@ func (c *Conn) endWithTrailers(s *Stream, fields []message.Field) {
 }
 
 // Pending returns how many octets given to Send wait for a window or for room.
-func (s *Stream) Pending() int { return len(s.queue) - s.queueAt }
-
-// enqueue copies p behind what waits.
-func (s *Stream) enqueue(p []byte) {
-	if s.queue == nil {
-		s.queue = s.c.takeQueue(len(p))
-		s.c.lent += cap(s.queue)
-	}
-	if s.queueAt > 0 && len(s.queue)+len(p) > cap(s.queue) {
-		n := copy(s.queue, s.queue[s.queueAt:])
-		s.queue, s.queueAt = s.queue[:n], 0
-	}
-	had := cap(s.queue)
-	s.queue = append(s.queue, p...)
-	s.c.queued += len(p)
-	s.c.lent += cap(s.queue) - had
-}
-
-// Queues are kept by the connection, not by its streams: many streams that wait in turn share
-// few buffers. Without that each 64 KiB response behind a full window cost as much garbage. What is
-// kept is bounded in bytes: a thousand connections may each have been made to wait once.
-const (
-	smallQueue  = 1 << 10 // up to which a buffer is made to measure, and not kept
-	queueSize   = 16 << 10
-	queueSlack  = 4 << 10   // for what follows a full read
-	maxKeptSize = 192 << 10 // what waits is at most a high-water mark and one read
-	maxKept     = 512 << 10 // of all kept buffers
-	maxKeptIdle = 192 << 10 // while no stream is open
-)
-
-// trimQueues lets go of most buffers when nothing is under way.
-func (c *Conn) trimQueues() {
-	for c.kept > maxKeptIdle {
-		c.takeKept()
-	}
-}
-
-// takeKept takes the buffer that was kept last.
-func (c *Conn) takeKept() []byte {
-	last := len(c.queues) - 1
-	q := c.queues[last]
-	c.queues[last] = nil
-	c.queues = c.queues[:last]
-	c.kept -= cap(q)
-	return q
-}
-
-// takeQueue gives an empty buffer for at least n octets if one was kept, else a new one.
-func (c *Conn) takeQueue(n int) []byte {
-	switch {
-	case n <= smallQueue: // e.g. a refusal that nobody reads
-		return make([]byte, 0, n)
-	case len(c.queues) > 0:
-		return c.takeKept()
-	}
-	return make([]byte, 0, max(n+queueSlack, queueSize))
-}
-
-// dropQueue forgets what waits and gives the buffer back.
-func (s *Stream) dropQueue() {
-	c := s.c
-	c.queued -= s.Pending()
-	q := s.queue
-	c.lent -= cap(q)
-	s.queue, s.queueAt = nil, 0
-	if cap(q) > smallQueue && cap(q) <= maxKeptSize && c.kept+cap(q) <= maxKept {
-		c.queues = append(c.queues, q[:0])
-		c.kept += cap(q)
-	}
-}
+func (s *Stream) Pending() int { return s.queue.n }
 
 // park puts a stream with pending octets where it belongs.
 func (c *Conn) park(s *Stream) {
@@ -205,17 +136,13 @@ func (c *Conn) pump() {
 
 // turn sends what a stream may send at once.
 func (c *Conn) turn(s *Stream) {
-	p := s.queue[s.queueAt:]
-	last := len(p) <= turnBytes && s.endQueued && !s.trailers.set && !s.cut
-	p = p[:min(len(p), turnBytes)]
-	n := c.writeData(s, p, last)
-	s.queueAt += n
-	c.queued -= n
+	p := s.queue.first()
+	last := len(p) == s.queue.n && s.endQueued && !s.trailers.set && !s.cut
+	s.queue.took(c, c.writeData(s, p, last))
 	rest := s.Pending()
 	if rest > 0 {
 		c.park(s)
 	} else {
-		s.dropQueue()
 		switch {
 		case s.cut:
 			s.Reset(s.cutCode)

@@ -4,10 +4,10 @@ package h2
 func (c *Conn) Queued() int { return c.queued }
 
 // Held returns how much memory that takes, in octets, what is kept for more of it included.
-func (c *Conn) Held() int { return c.lent + c.kept }
+func (c *Conn) Held() int { return c.lent + len(c.spare)*chunkSize }
 
 // Unkeep gives back what is kept for streams that will have to wait.
-func (c *Conn) Unkeep() { c.queues, c.kept = nil, 0 }
+func (c *Conn) Unkeep() { c.spare = nil }
 
 // Shed resets the streams on which most octets wait, until at least n octets of memory are freed or nothing
 // waits any more, and returns how many were. The handler is told by OnReset. It is for an owner that

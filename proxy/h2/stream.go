@@ -29,8 +29,7 @@ type Stream struct {
 	declared   int64     // content-length of the incoming message, or -1
 	received   int64     // octets of its body so far
 
-	queue    []byte // body that waits for a window or for room, from queueAt on
-	queueAt  int
+	queue    sendQueue
 	trailers trailerStore
 
 	head       bool // the head of the incoming message has arrived
@@ -107,9 +106,9 @@ func (c *Conn) drop(s *Stream) {
 	if c.data.s == s {
 		c.data.s = nil
 	}
-	s.dropQueue()
+	s.queue.drop(c)
 	if c.streams.n == 0 {
-		c.trimQueues()
+		c.trimSpare()
 	}
 	if s.released {
 		c.putBack(s)
@@ -174,7 +173,7 @@ func (c *Conn) recycle(s *Stream) {
 	if cap(trailers.bytes) > maxRetained {
 		trailers = trailerStore{}
 	}
-	*s = Stream{trailers: trailers}
+	*s = Stream{trailers: trailers, queue: sendQueue{chunks: s.queue.chunks}}
 	c.free = append(c.free, s)
 }
 
