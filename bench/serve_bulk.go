@@ -31,9 +31,14 @@ func serveBulk(ctx context.Context, h1, h2, tcp string) error {
 	mux.HandleFunc("GET /zeros/{n}", giveZeros)
 	mux.HandleFunc("POST /sink", takeBody)
 	mux.HandleFunc("GET /small", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, smallBody) })
-	var wg sync.WaitGroup
-	defer wg.Wait()
+	ln, err := net.Listen("tcp", tcp)
+	if err != nil {
+		return err
+	}
+	ends := []io.Closer{ln}
 	failed := make(chan error, 3) // one for each server
+	var wg sync.WaitGroup
+	wg.Go(func() { failed <- serveBulkTCP(ctx, ln) })
 	for _, x := range []struct {
 		addr string
 		h2   bool
@@ -42,25 +47,19 @@ func serveBulk(ctx context.Context, h1, h2, tcp string) error {
 		p.SetHTTP1(!x.h2)
 		p.SetUnencryptedHTTP2(x.h2)
 		s := &http.Server{Addr: x.addr, Handler: mux, Protocols: p, ReadHeaderTimeout: time.Minute}
-		stop := context.AfterFunc(ctx, func() { _ = s.Close() })
-		defer stop()
+		ends = append(ends, s)
 		wg.Go(func() { failed <- s.ListenAndServe() })
 	}
-	ln, err := net.Listen("tcp", tcp)
-	if err != nil {
-		cancel()
-		return err
-	}
-	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
-	defer stop()
-	wg.Go(func() { failed <- serveBulkTCP(ctx, ln) })
 	select {
 	case <-ctx.Done():
-		return nil
 	case err = <-failed:
-		cancel()
-		return err
 	}
+	cancel() // connections of TCP end with it
+	for _, e := range ends {
+		_ = e.Close()
+	}
+	wg.Wait()
+	return err
 }
 
 func giveZeros(w http.ResponseWriter, r *http.Request) {
