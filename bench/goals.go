@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -100,8 +101,20 @@ func reached(rs results) []goalLine {
 	return out
 }
 
-// writeGoals prints the table of the goals of which something was measured.
-func writeGoals(w io.Writer, lines []goalLine) error {
+// busiest gives the largest share of the machine that others used in a case.
+func busiest(rs results) float64 {
+	var most float64
+	for _, r := range rs {
+		for _, s := range r.peers {
+			most = max(most, s.OtherBusy)
+		}
+	}
+	return most
+}
+
+// writeGoals prints the table of the goals of which something was measured; busy is the share of
+// the machine that others used, which is told if it is much.
+func writeGoals(w io.Writer, lines []goalLine, busy float64) error {
 	var measured []goalLine
 	for _, l := range lines {
 		if l.Measured != nil {
@@ -129,9 +142,13 @@ func writeGoals(w io.Writer, lines []goalLine) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
+	var err error
 	if left := len(lines) - len(measured); left > 0 {
-		_, err := fmt.Fprintf(w, "(%d more were not measured)\n", left)
-		return err
+		_, err = fmt.Fprintf(w, "(%d more were not measured)\n", left)
 	}
-	return nil
+	if busy > busyNote {
+		_, e := fmt.Fprintf(w, "note: others used up to %.0f %% of the machine: no latency here is a result\n", busy*100)
+		err = errors.Join(err, e)
+	}
+	return err
 }

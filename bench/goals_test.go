@@ -52,16 +52,16 @@ func TestAGoalIsMetMissedOrNotMeasured(t *testing.T) {
 
 func TestTheTableOfGoalsSaysWhatWasMissed(t *testing.T) {
 	var b bytes.Buffer
-	if err := writeGoals(&b, reached(exampleResults())); err != nil {
+	if err := writeGoals(&b, reached(exampleResults()), 0.5); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"<= 0.85", "0.99", "missed", "more were not measured"} {
+	for _, want := range []string{"<= 0.85", "0.99", "missed", "more were not measured", "50 % of the machine"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}
 	}
 	b.Reset()
-	if err := writeGoals(&b, reached(nil)); err != nil || b.Len() > 0 {
+	if err := writeGoals(&b, reached(nil), 0); err != nil || b.Len() > 0 {
 		t.Errorf("of nothing: %v, %q", err, b.String())
 	}
 }

@@ -133,7 +133,7 @@ func writeAll(o options, info runInfo, rs []result, stdout io.Writer, lines *jso
 		err = errors.Join(err, lines.Encode(g))
 	}
 	if !o.quick {
-		err = errors.Join(err, writeGoals(stdout, goals))
+		err = errors.Join(err, writeGoals(stdout, goals, busiest(rs)))
 	}
 	if o.svgFile != "" {
 		err = errors.Join(err, writeFile(o.svgFile, func(w io.Writer) error { return writeSVG(w, info, rs) }))
