@@ -83,9 +83,7 @@ func TestB1_06_ZeroWindow(t *testing.T) {
 			rss := x.callee.rss(t)
 			const streams = 100
 			h := newH2(t, x.dialLink(t), tc.first)
-			h.mu.Lock()
-			h.mute = true
-			h.mu.Unlock()
+			h.mute.Store(true)
 			h.barrier()
 			var open []uint32
 			for i := range streams {
@@ -107,9 +105,7 @@ func TestB1_06_ZeroWindow(t *testing.T) {
 			for _, id := range open[kept:] {
 				_ = h.write(rst(id, codeCancel))
 			}
-			h.mu.Lock()
-			h.mute = false
-			h.mu.Unlock()
+			h.mute.Store(false)
 			_ = h.write(windowUpdate(0, 1<<28))
 			for _, id := range open[:kept] {
 				_ = h.write(windowUpdate(id, 1<<24))
@@ -174,9 +170,7 @@ func TestB1_06_Flapping(t *testing.T) {
 		t.Run(fl.name, func(t *testing.T) {
 			rss, cpu, began := x.callee.rss(t), x.callee.cpu(t), time.Now()
 			h := newH2(t, x.dialLink(t), settings(setting(setWindow, 0)))
-			h.mu.Lock()
-			h.mute = true
-			h.mu.Unlock()
+			h.mute.Store(true)
 			h.barrier()
 			wait(h, 100)
 			const rounds = 20000

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,10 +70,8 @@ func (a *h2app) serve(first string, do func(a *h2app, id uint32, path string, n 
 			}
 			for _, f := range fields {
 				if f.Name == ":path" {
-					n, _ := a.seen.LoadOrStore(f.Value, new(int))
-					count := n.(*int)
-					*count++
-					do(a, id, f.Value, *count)
+					n, _ := a.seen.LoadOrStore(f.Value, new(atomic.Int32))
+					do(a, id, f.Value, int(n.(*atomic.Int32).Add(1)))
 				}
 			}
 		}
@@ -209,7 +208,7 @@ func (row *badPeer) check(t *testing.T, addr, path string, seen *sync.Map) {
 	}
 	got := 0
 	if n, ok := seen.Load(path); ok {
-		got = *n.(*int)
+		got = int(n.(*atomic.Int32).Load())
 	}
 	if most := max(row.sends, 1); got < 1 || got > most || row.once && got != most {
 		t.Errorf("the request was sent %d times, want at most %d\n%s", got, most, row.rfc)

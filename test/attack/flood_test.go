@@ -111,9 +111,8 @@ func (fl *flood) run(t *testing.T, x *pair, f *front, beside *h2conn) {
 	if fl.meet != nil {
 		fl.meet(h)
 	}
-	h.mu.Lock()
-	h.starving, h.mute = fl.deaf, fl.deaf
-	h.mu.Unlock()
+	h.starving.Store(fl.deaf)
+	h.mute.Store(fl.deaf)
 	a := &attacker{f: f, next: 1}
 	var batch strings.Builder
 	if fl.before != nil {

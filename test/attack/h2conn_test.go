@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,8 +53,8 @@ type h2conn struct {
 	pongs   int // answers to barriers
 	acks    int // of our SETTINGS
 
-	mute     bool // credit no windows
-	starving bool // answer nothing at all
+	mute     atomic.Bool // credit no windows
+	starving atomic.Bool // answer nothing at all
 	done     chan struct{}
 }
 
@@ -114,7 +115,7 @@ func (h *h2conn) read() {
 				s.body += string(p[:min(len(p), max(0, 4096-len(s.body)))])
 				s.ended = s.ended || flags&flagEndStream != 0
 			})
-			if !h.mute && len(p) > 0 {
+			if !h.mute.Load() && len(p) > 0 {
 				_ = h.write(windowUpdate(0, uint32(len(p))) + windowUpdate(id, uint32(len(p))))
 			}
 		case typeRST:
@@ -122,7 +123,7 @@ func (h *h2conn) read() {
 		case typeSettings:
 			if flags&flagAck != 0 {
 				h.change(func() { h.acks++ })
-			} else if !h.starving {
+			} else if !h.starving.Load() {
 				_ = h.write(frame(typeSettings, flagAck, 0, ""))
 			}
 		case typePing:
@@ -130,7 +131,7 @@ func (h *h2conn) read() {
 				if string(p) == barrierPing {
 					h.change(func() { h.pongs++ })
 				}
-			} else if !h.starving {
+			} else if !h.starving.Load() {
 				_ = h.write(frame(typePing, flagAck, 0, string(p)))
 			}
 		case typeGoAway:
