@@ -57,7 +57,7 @@ func (l *Loop) accept(ln *listener) {
 		}
 		tuneAccepted(fd)
 		c := l.newConn(fd, addrOf(sa))
-		c.accept = ln.core
+		c.accept, c.late = ln.core, lateNew
 		if ln.core.Kind == core.ListenLink {
 			l.welcome(c)
 			continue

@@ -20,6 +20,7 @@ type conn struct {
 	gen    uint32 // tells events of this socket from those of an earlier one with the same number
 	remote netip.AddrPort
 	mask   uint32 // what epoll watches
+	late   lateness
 
 	tls  *tls.Conn
 	feed *feed

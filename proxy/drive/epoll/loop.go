@@ -56,6 +56,7 @@ type Loop struct {
 	gen       uint32
 	listeners []*listener
 	lingering map[*conn]time.Time
+	late      late
 
 	read, plain []byte
 	cipher      []byte
@@ -87,7 +88,7 @@ type listener struct {
 func newLoop(opt *drive.Options, i int, start time.Time) (*Loop, error) {
 	l := &Loop{
 		opt: opt, start: start, read: make([]byte, readSize), plain: make([]byte, readSize+16<<10),
-		lingering: map[*conn]time.Time{}, epfd: -1, wakefd: -1, events: make([]unix.EpollEvent, batch),
+		lingering: map[*conn]time.Time{}, epfd: -1, wakefd: -1, late: late{epfd: -1}, events: make([]unix.EpollEvent, batch),
 	}
 	l.poll = l.pollOnce
 	var err error
@@ -111,6 +112,10 @@ func newLoop(opt *drive.Options, i int, start time.Time) (*Loop, error) {
 		l.free()
 		return nil, err
 	}
+	if err = l.openLate(); err != nil {
+		l.free()
+		return nil, err
+	}
 	cfg := opt.Core
 	cfg.Host = l
 	cfg.Now = l.now()
@@ -131,8 +136,10 @@ func (l *Loop) free() {
 	} else if l.epfd >= 0 {
 		unix.Close(l.epfd) //nolint:errcheck // nothing can be done
 	}
-	if l.wakefd >= 0 {
-		unix.Close(l.wakefd) //nolint:errcheck // nothing can be done
+	for _, fd := range []int{l.wakefd, l.late.epfd} {
+		if fd >= 0 {
+			unix.Close(fd) //nolint:errcheck // nothing can be done
+		}
 	}
 }
 
@@ -175,6 +182,7 @@ func (l *Loop) run(ctx context.Context) error {
 		for i := range l.events[:n] {
 			l.event(&l.events[i])
 		}
+		l.serveLate()
 		l.core.Tick()
 		l.core.Flush()
 		l.expireLingering()
@@ -244,19 +252,20 @@ func (l *Loop) event(ev *unix.EpollEvent) {
 			l.takeInbox()
 			return
 		}
+		if fd == l.late.epfd {
+			l.late.ready = true
+			return
+		}
 		for _, ln := range l.listeners {
 			if ln.fd == fd {
-				l.accept(ln)
+				l.late.come = append(l.late.come, ln)
 				return
 			}
 		}
 		return
 	}
-	if fd >= len(l.conns) {
-		return
-	}
-	c := l.conns[fd]
-	if c == nil || c.gen != gen {
+	c := l.connOf(ev)
+	if c == nil {
 		return // of a socket that was closed in this very batch
 	}
 	if c.dialing {
@@ -308,7 +317,7 @@ func (l *Loop) interest(c *conn) {
 	var want uint32
 	if c.hup && c.off {
 		if c.registered() {
-			unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, c.fd, nil) //nolint:errcheck // it is registered
+			unix.EpollCtl(l.pollOf(c), unix.EPOLL_CTL_DEL, c.fd, nil) //nolint:errcheck // it is registered
 			c.mask = 0
 		}
 		return
@@ -327,7 +336,7 @@ func (l *Loop) interest(c *conn) {
 	if !c.registered() {
 		op = unix.EPOLL_CTL_ADD
 	}
-	if err := unix.EpollCtl(l.epfd, op, c.fd, &ev); err != nil {
+	if err := unix.EpollCtl(l.pollOf(c), op, c.fd, &ev); err != nil {
 		l.opt.Log.Error("epoll control", "err", err)
 	}
 	c.mask = want | watched
@@ -358,9 +367,19 @@ func (l *Loop) readable(c *conn, events uint32) {
 		return
 	}
 	n, err := readNow(c.fd, l.read)
+	if n < lateBulk || c.late != lateNot {
+		l.arrived(c, n, err)
+		return
+	}
+	begun := l.now()
+	l.arrived(c, n, err)
+	l.dismiss(c, l.now()-begun)
+}
+
+// arrived deals with what was read: n bytes, the end, or an error.
+func (l *Loop) arrived(c *conn, n int, err syscall.Errno) {
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
-		return
 	case c.silent && (err != 0 || n == 0): // never said anything, e.g. a probe
 		l.closeFD(c)
 	case err != 0:
