@@ -105,9 +105,9 @@ func TestNothingIsLeftAfterAnyCourseOfEvents(t *testing.T) {
 }
 
 func TestNothingIsLeftOfHopsAfterAnyCourseOfEvents(t *testing.T) {
-	courses := 1500
+	courses := 500
 	if testing.Short() {
-		courses = 200
+		courses = 100
 	}
 	for seed := range uint64(courses) {
 		playRandom(t, seed, newNodeRig)
