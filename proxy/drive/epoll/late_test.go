@@ -29,7 +29,7 @@ func startProxy(t *testing.T) (d *Driver, addr string) {
 	sec := stranger{settings()}
 	d, err = New(drive.Options{
 		Loops: 1, Mesh: sec, Security: sec, Log: slog.New(slog.DiscardHandler),
-		Core:      core.Config{Workload: core.Workload{Name: model.Name{Namespace: "a", Name: "b"}}},
+		Core:      core.Config{Workloads: []core.Workload{{Name: model.Name{Namespace: "a", Name: "b"}}}},
 		Listeners: []drive.Listener{{Core: &core.Listener{Kind: core.ListenProxy}, TCP: ln.(*net.TCPListener)}},
 	}, telemetry.NewRegistry(1))
 	if err != nil {
