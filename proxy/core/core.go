@@ -176,7 +176,7 @@ type setEntry struct {
 
 // maxWindowGrowth bounds, beyond the base windows, what bulk transfers of a loop may have under way
 // in all.
-const maxWindowGrowth = 32 << 20
+const maxWindowGrowth = 16 << 20
 
 // New makes a Core that knows no service yet.
 func New(cfg Config) *Core {

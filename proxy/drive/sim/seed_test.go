@@ -38,7 +38,7 @@ var scenarios = []scenario{
 	{name: "surprise", run: surprise, meets: []string{"200"}},
 	{name: "callers", run: callers, meets: []string{"101", "200"}},
 	{name: "shared calm", run: calm, meets: []string{"101", "200", "local"}, shared: true},
-	{name: "shared faults", run: chaos, meets: append([]string{"local"}, everyFault...), shared: true},
+	{name: "shared faults", run: chaos, meets: append([]string{"local"}, sharedFaults...), shared: true},
 	{name: "shared leaving", run: leavingAlone, meets: []string{"101", "200", "local"}, shared: true},
 	{name: "shared bulk", run: bulk, meets: []string{"101", "200", "slow application", "local"}, shared: true},
 	{name: "shared draining", run: nodesDrain, meets: []string{"101", "200", "local"}, shared: true},
@@ -49,6 +49,10 @@ var everyFault = []string{
 	"lost abandoned", "slow application", "fault 0", "fault 1", "fault 2", "fault 3", "fault 4",
 	"fault 5", "fault 6", "fault 7", "fault 8", "fault 9", "fault 10", "fault 11",
 }
+
+// sharedFaults leaves out that a peer does not prove its identity: where hops within a proxy take most
+// of the requests it is too rare for the few seeds of an ordinary run.
+var sharedFaults = slices.DeleteFunc(slices.Clone(everyFault), func(s string) bool { return s == "503W3310" })
 
 // calm: nothing is wrong, so nothing may fail.
 func calm(w *world) {
