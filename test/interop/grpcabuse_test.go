@@ -137,17 +137,21 @@ func (s *abusive) goAway(t testing.TB) {
 	}
 }
 
-// result waits for the peers to go and tells how many calls came since the behaviour was set, on
-// how many connections. It fails the test if the peers did wrong.
-func (s *abusive) result(t testing.TB) (calls, conns int) {
+// abuseResult is what came of a behaviour.
+type abuseResult struct {
+	said   string // by the client
+	calls  int    // answered to the end of the steps
+	conns  int    // that had a call
+	broken []string
+}
+
+// result waits for the peers to go and tells what came since the behaviour was set.
+func (s *abusive) result(t testing.TB) abuseResult {
 	t.Helper()
 	s.goAway(t)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, what := range s.broken {
-		t.Error("the peer did wrong: " + what)
-	}
-	return s.calls, s.served
+	return abuseResult{calls: s.calls, conns: s.served, broken: s.broken}
 }
 
 // note keeps what a peer did wrong.

@@ -39,23 +39,35 @@ func TestGRPCClientsSeeWhatAnAbusiveServerDoes(t *testing.T) {
 func compareAbuses(t *testing.T, s *abusive, m *mesh, run func(t *testing.T, addr, name string) string) {
 	for _, name := range slices.Sorted(maps.Keys(abuses)) {
 		t.Run(name, func(t *testing.T) {
-			s.behave(t, name)
-			want := run(t, s.ln.Addr().String(), name)
-			wantCalls, _ := s.result(t)
-			if want != "ok" && !strings.HasPrefix(name, "rst_") {
-				t.Fatal("with nothing between: " + want)
+			attempt := func(addr string) (r abuseResult) {
+				for range 3 { // Java's client gives max_streams five seconds, which a busy machine may not have
+					s.behave(t, name)
+					said := run(t, addr, name)
+					r = s.result(t)
+					r.said = volatile.ReplaceAllString(said, "")
+					if !strings.Contains(said, "TimeoutException") {
+						break
+					}
+				}
+				return r
 			}
-			s.behave(t, name)
-			got := run(t, m.Addr(), name)
-			calls, conns := s.result(t)
-			if volatile.ReplaceAllString(got, "") != volatile.ReplaceAllString(want, "") {
-				t.Errorf("through the mesh: %s\nwith nothing between: %s", got, want)
+			want := attempt(s.ln.Addr().String())
+			if want.said != "ok" && !strings.HasPrefix(name, "rst_") {
+				t.Fatal("with nothing between: " + want.said)
 			}
-			if calls != wantCalls || calls == 0 {
-				t.Errorf("%d calls reached the server, %d with nothing between", calls, wantCalls)
+			got := attempt(m.Addr())
+			if got.said != want.said {
+				t.Errorf("through the mesh: %s\nwith nothing between: %s", got.said, want.said)
 			}
-			if name == "goaway" && conns != calls {
-				t.Errorf("%d calls came on %d connections, each of which went away after one", calls, conns)
+			if got.calls != want.calls || got.calls == 0 {
+				t.Errorf("%d calls reached the server, %d with nothing between", got.calls, want.calls)
+			}
+			if name == "goaway" && got.conns != got.calls {
+				t.Errorf("%d calls came on %d connections, each of which went away after one", got.calls, got.conns)
+			}
+			// Not asked of the client alone: its process may end before it has answered a PING.
+			if len(got.broken) > 0 {
+				t.Errorf("the proxy did wrong: %q", got.broken)
 			}
 		})
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // grpcCaseTime bounds one case of a suite.
-const grpcCaseTime = 30 * time.Second
+const grpcCaseTime = 60 * time.Second
 
 // grpcGo finds one of grpc-go's programs: client, server or http2.
 func grpcGo(t testing.TB, name string) string {
