@@ -1,6 +1,7 @@
 package core
 
 import (
+	"math"
 	"math/bits"
 	"time"
 )
@@ -9,6 +10,10 @@ import (
 const (
 	tick  = 4 * time.Millisecond
 	slots = 1024 // 4 s a turn; later timers wait in their slot for further turns
+	// coarse is the resolution, in ticks, of timers that are more than a turn away. They share few
+	// slots, so that thousands of idle connections wake the loop 4 times a second and not 250 times:
+	// with 8,000 of them a loop that did nothing else used 13 ms a second.
+	coarse = 64
 )
 
 // timer is one armed wake-up, a node of a slot's ring. It is embedded in what it wakes, so that
@@ -43,8 +48,8 @@ func (w *wheel) init(now time.Duration) {
 	w.cur = int64(now / tick)
 }
 
-// arm sets t to fire at the given time, or up to a tick later; an armed timer is moved. A time
-// that has passed means the next tick.
+// arm sets t to fire at the given time, or up to a tick later, or up to a quarter of a second later if
+// that is more than 4 s away; an armed timer is moved. A time that has passed means the next tick.
 func (w *wheel) arm(t *timer, at time.Duration) {
 	if t.armed() {
 		t.unlink()
@@ -54,6 +59,9 @@ func (w *wheel) arm(t *timer, at time.Duration) {
 		t.at++
 	}
 	t.at = max(t.at, w.cur+1)
+	if t.at-w.cur > slots && t.at < math.MaxInt64-coarse {
+		t.at = (t.at + coarse - 1) / coarse * coarse
+	}
 	i := t.at % slots
 	head := &w.slot[i]
 	t.prev, t.next = head.prev, head

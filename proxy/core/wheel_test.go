@@ -72,11 +72,21 @@ func newTestWheel(t *testing.T, start time.Duration, n int) *testWheel {
 // within the present one.
 func (x *testWheel) arm(id int, at time.Duration) {
 	x.w.arm(&x.timers[id], at)
-	due := at
-	if at < math.MaxInt64-tick {
-		due = ceil(at)
+	x.ref.armed[id] = dueAt(x.ref.now, at)
+}
+
+// dueAt is when a timer for at fires that is armed now: at the end of its tick, or if that is more than
+// a turn away at a coarser border behind it.
+func dueAt(now, at time.Duration) time.Duration {
+	const border = coarse * tick
+	if at >= math.MaxInt64-2*border {
+		return at
 	}
-	x.ref.armed[id] = max(due, floor(x.ref.now)+tick)
+	due := max(ceil(at), floor(now)+tick)
+	if due-floor(now) > slots*tick {
+		due = (due + border - 1) / border * border
+	}
+	return due
 }
 
 func (x *testWheel) disarm(id int) {
@@ -155,7 +165,7 @@ func TestADriverThatSleepsUntilNextIsNeverLate(t *testing.T) {
 		at := time.Duration(r.Int64N(int64(time.Minute)))
 		timers[i].fire = func() {
 			left--
-			if late := now - at; late < 0 || late > tick {
+			if late := now - at; late < 0 || now > max(tick, dueAt(0, at)) {
 				t.Errorf("a timer for %s fired at %s", at, now)
 			}
 		}
@@ -200,6 +210,25 @@ func TestAnIdleWheelSleeps(t *testing.T) {
 	}
 }
 
+// Idle connections have timers minutes away, at any time: together they must not keep a loop awake.
+func TestThousandsOfFarTimersWakeALoopSeldom(t *testing.T) {
+	var w wheel
+	w.init(0)
+	timers := make([]timer, 8000)
+	for i := range timers {
+		timers[i].fire = func() { t.Error("it fired too early") }
+		w.arm(&timers[i], 5*time.Minute+time.Duration(i)*731*time.Microsecond)
+	}
+	wakes := 0
+	for now := time.Duration(0); now < time.Minute; wakes++ {
+		now, _ = w.next()
+		w.advance(now)
+	}
+	if most := 5 * 60; wakes > most {
+		t.Errorf("%d wake-ups in a minute, want at most %d", wakes, most)
+	}
+}
+
 func TestACallbackMayArmAndDisarm(t *testing.T) {
 	for _, after := range []time.Duration{-time.Hour, 0, 1, tick, slots * tick, 5 * slots * tick} {
 		t.Run(fmt.Sprint("its own timer, again after ", after), func(t *testing.T) {
@@ -223,8 +252,8 @@ func TestACallbackMayArmAndDisarm(t *testing.T) {
 				now = max(now, next)
 				w.advance(now)
 			}
-			step := max(ceil(after), tick) // never within the same tick: that would not end
-			if want := []time.Duration{tick, tick + step, tick + 2*step}; !slices.Equal(at, want) {
+			second := dueAt(tick, tick+after) // never within the same tick: that would not end
+			if want := []time.Duration{tick, second, dueAt(second, second+after)}; !slices.Equal(at, want) {
 				t.Errorf("it fired at %v, want %v", at, want)
 			}
 		})
@@ -342,6 +371,7 @@ func TestATimerAloneFiresWhicheverSlotItIsIn(t *testing.T) {
 			x := timer{fire: func() { fired = true }}
 			due := time.Duration(start+ahead) * tick
 			w.arm(&x, due)
+			due = dueAt(time.Duration(start)*tick, due)
 			for !fired {
 				at, ok := w.next()
 				if !ok || at > due {
