@@ -110,6 +110,7 @@ type Core struct {
 	dirty         []*Conn // have output or something to do at the end of the batch
 	bufs          buffers
 	parsers       parsers
+	suspects      suspects
 	sets          map[*decide.EndpointSet]*setEntry
 	setNames      map[setName]*setEntry
 	pools         map[poolKey]*pool

@@ -380,3 +380,32 @@ func TestDataBeyondAWindow(t *testing.T) {
 		})
 	}
 }
+
+func TestOnProbationAllowancesAreEarned(t *testing.T) {
+	run := func(answered int) (resets int) {
+		v := &victim{answer: true}
+		var out []byte
+		c := NewConn(Config{Limits: Limits{Probation: true}}, v, &out)
+		c.SetNow(time.Unix(1e9, 0))
+		a := newAttacker()
+		err := c.Feed(append([]byte(preface), a.frame(frameSettings, 0, 0, nil)...))
+		for range answered {
+			if err == nil {
+				err = c.Feed(a.open(flagEndStream))
+			}
+		}
+		if err != nil {
+			t.Fatalf("an honest client is cut off: %v", err)
+		}
+		v.answer = false
+		for ; err == nil && resets < 10_000; resets++ {
+			err = c.Feed(append(a.open(flagEndStream), appendRST(nil, a.id-2, Cancel)...))
+		}
+		return resets
+	}
+	for _, tc := range []struct{ answered, want int }{{0, 9}, {10, 49}, {1000, 351}} {
+		if got := run(tc.answered); got != tc.want {
+			t.Errorf("after %d answered requests it is cut off at reset %d, want %d", tc.answered, got, tc.want)
+		}
+	}
+}

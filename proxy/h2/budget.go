@@ -40,15 +40,23 @@ func (b *budget) pay(n int) { b.spent = max(b.spent-n, -b.ahead) }
 // connection having failed, if the budget is exhausted.
 func (c *Conn) chargeControl(cost int, what string) bool {
 	l := &c.cfg.Limits
-	if c.control.charge(cost, l.ControlBurst+l.ControlPerStream*c.streams.n) {
+	if c.control.charge(cost, c.earned(64, l.ControlBurst+l.ControlPerStream*c.streams.n)) {
 		return true
 	}
 	return c.fail(EnhanceYourCalm, "too many frames without use, the last one "+what)
 }
 
+// earned is the size of a bucket: whole, or, on probation, what answered requests have earned.
+func (c *Conn) earned(base, whole int) int {
+	if !c.cfg.Limits.Probation {
+		return whole
+	}
+	return min(base+4*c.good, whole)
+}
+
 // chargeReset charges the peer for a stream that ended early by its doing.
 func (c *Conn) chargeReset(what string) bool {
-	if c.resets.charge(1, c.cfg.Limits.ResetBurst) {
+	if c.resets.charge(1, c.earned(8, c.cfg.Limits.ResetBurst)) {
 		return true
 	}
 	return c.fail(EnhanceYourCalm, "too many streams ended early, the last one "+what)

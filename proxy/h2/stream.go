@@ -128,6 +128,9 @@ func (c *Conn) settle(s *Stream) {
 	}
 	c.drop(s)
 	c.control.pay(2)
+	if c.cfg.Limits.Probation && c.good < 1<<16 {
+		c.good++
+	}
 }
 
 // Release says that the owner will not touch the stream any more, nor wants to hear of it. What

@@ -1,0 +1,69 @@
+package core
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/weft-mesh/weft/proxy/h2"
+)
+
+// suspects remembers from which addresses HTTP/2 connections were abused lately. A connection has
+// an allowance for what costs its client nothing, so that honest ones may cancel all they have; who
+// makes a new connection each time it is used up multiplies it (measured: half a core of a client
+// that opens and resets took four cores of proxies and application). New connections from such an
+// address are on probation: what they may do for nothing grows with the requests that they let be
+// answered. Everything else they may do as ever, so an honest client beside an attacker is served.
+//
+// The zero value knows nobody. Links are not meant: each costs its peer a handshake, and carries many
+// clients' requests.
+type suspects struct{ since map[netip.Addr]offences }
+
+// offences of an address: a leaky bucket.
+type offences struct {
+	level float64
+	at    time.Duration
+}
+
+const (
+	maxSuspects    = 1024 // addresses
+	suspectFrom    = 2.5  // offences: the third within a second
+	forgetOffences = 0.5  // a second
+	maxOffences    = 10   // so that it is over within 20 s
+)
+
+// now gives the level at a time.
+func (o offences) now(now time.Duration) float64 {
+	return max(0, o.level-forgetOffences*(now-o.at).Seconds())
+}
+
+// offend notes that a connection from addr was ended for abuse.
+func (s *suspects) offend(addr netip.Addr, now time.Duration) {
+	o, known := s.since[addr]
+	if !known && len(s.since) >= maxSuspects {
+		for a, o := range s.since {
+			if o.now(now) == 0 {
+				delete(s.since, a)
+			}
+		}
+		if len(s.since) >= maxSuspects {
+			return
+		}
+	}
+	if s.since == nil {
+		s.since = map[netip.Addr]offences{}
+	}
+	s.since[addr] = offences{level: min(o.now(now)+1, maxOffences), at: now}
+}
+
+// suspect reports whether new connections from addr are on probation.
+func (s *suspects) suspect(addr netip.Addr, now time.Duration) bool {
+	o, known := s.since[addr]
+	return known && o.now(now) >= suspectFrom
+}
+
+// abused reports whether an error of a connection is one of these.
+func abused(err error) bool {
+	var ce *h2.ConnError
+	return errors.As(err, &ce) && ce.Code == h2.EnhanceYourCalm
+}
