@@ -26,8 +26,8 @@ func TestSuspicionGrowsWithOffencesAndPasses(t *testing.T) {
 	if now += 13 * time.Second; !s.suspect(bad, now) {
 		t.Error("forgotten too soon")
 	}
-	if now += 2 * time.Second; s.suspect(bad, now) {
-		t.Error("not forgotten after 15 s")
+	if now += 3 * time.Second; s.suspect(bad, now) {
+		t.Error("not forgotten after 16 s")
 	}
 	for i := range 5000 { // as many addresses as anybody likes
 		a := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
