@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/weft-mesh/weft/proxy/capture"
@@ -35,14 +36,25 @@ func (l *Loop) listen(ln drive.Listener) error {
 	return l.add(fd, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
 }
 
+// arrival is a connection that was accepted and has no loop yet.
+type arrival struct {
+	fd     int
+	remote netip.AddrPort
+	core   *core.Listener
+	v6     bool
+}
+
 // accept takes what has arrived, bounded, so that a flood of connections does not starve those
-// that are there.
+// that are there. Which loop the kernel wakes says nothing of how busy it is, so connections go to
+// the loop that has the fewest; those of one turn are handed over together.
 func (l *Loop) accept(ln *listener) {
+	var away map[*Loop][]arrival
 	for range 16 {
 		fd, sa, err := unix.Accept4(ln.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch err {
 		case nil:
 		case unix.EAGAIN:
+			l.handOver(away)
 			return
 		case unix.EINTR, unix.ECONNABORTED:
 			continue
@@ -53,27 +65,78 @@ func (l *Loop) accept(ln *listener) {
 				l.opt.Log.Warn("cannot accept", "code", "W3012", "err", err)
 			}
 			l.pauseAccept(ln)
+			l.handOver(away)
 			return
 		}
 		tuneAccepted(fd)
-		c := l.newConn(fd, addrOf(sa))
-		c.accept, c.late = ln.core, lateNew
-		if ln.core.Kind == core.ListenLink {
-			l.welcome(c)
+		a := arrival{fd, addrOf(sa), ln.core, ln.v6}
+		to := l.emptiest()
+		to.load.Add(1)
+		if to == l {
+			l.take(a)
 			continue
 		}
-		a := core.Accept{Listener: ln.core, Remote: c.remote}
-		if ln.core.Kind == core.ListenTransparent {
-			dst, err := capture.OriginalDst(fd, ln.v6)
-			if err != nil {
-				l.core.Warn("no original destination", "code", "W3013", "from", c.remote, "err", err)
-				l.closeFD(c)
-				continue
-			}
-			a.OrigDst = dst
+		if away == nil {
+			away = map[*Loop][]arrival{}
 		}
-		l.accepted(c, a)
+		away[to] = append(away[to], a)
 	}
+	l.handOver(away)
+}
+
+// emptiest gives the loop for the next connection: this one, if no other has clearly fewer. A loop
+// that drains keeps what comes still: the others may be at their end.
+func (l *Loop) emptiest() *Loop {
+	if l.draining {
+		return l
+	}
+	best, least := l, l.load.Load()-1
+	for _, o := range l.all {
+		if n := o.load.Load(); n < least {
+			best, least = o, n
+		}
+	}
+	return best
+}
+
+// handOver gives connections to other loops. It keeps those of loops that have ended.
+func (l *Loop) handOver(away map[*Loop][]arrival) {
+	for to, list := range away {
+		take := func(l *Loop) {
+			for _, a := range list {
+				l.take(a)
+			}
+		}
+		if !to.post(func() { take(to) }) {
+			l.load.Add(int32(len(list)))
+			take(l)
+		}
+	}
+}
+
+// take makes an accepted connection the loop's. load counts it already.
+func (l *Loop) take(a arrival) {
+	c := l.newConn(a.fd, a.remote)
+	c.accept, c.late, c.counted = a.core, lateNew, true
+	if l.ended {
+		l.closeFD(c)
+		return
+	}
+	if a.core.Kind == core.ListenLink {
+		l.welcome(c)
+		return
+	}
+	accept := core.Accept{Listener: a.core, Remote: c.remote}
+	if a.core.Kind == core.ListenTransparent {
+		dst, err := capture.OriginalDst(a.fd, a.v6)
+		if err != nil {
+			l.core.Warn("no original destination", "code", "W3013", "from", c.remote, "err", err)
+			l.closeFD(c)
+			return
+		}
+		accept.OrigDst = dst
+	}
+	l.accepted(c, accept)
 }
 
 func (l *Loop) accepted(c *conn, a core.Accept) {

@@ -40,6 +40,7 @@ type conn struct {
 	finishing bool // FIN after pending
 	closing   bool // close after pending
 	closed    bool // for the core
+	counted   bool // in the loop's load
 	stopTimer *time.Timer
 	dial      *core.Dial
 

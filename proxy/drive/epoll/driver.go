@@ -47,6 +47,9 @@ func New(opt drive.Options, reg *telemetry.Registry) (*Driver, error) {
 			return nil, err
 		}
 	}
+	for _, l := range d.loops {
+		l.all = d.loops
+	}
 	return d, nil
 }
 

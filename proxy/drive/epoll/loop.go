@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -51,6 +52,9 @@ type Loop struct {
 	poll    func(uintptr) bool // pollOnce
 	ready   int                // events that it found
 	pollErr syscall.Errno
+
+	all  []*Loop      // of the driver, this one included
+	load atomic.Int32 // accepted connections that it has
 
 	conns     []*conn // by descriptor
 	gen       uint32
@@ -152,12 +156,12 @@ func (l *Loop) add(fd int, events uint32) error {
 	return nil
 }
 
-// post runs f on the loop, or drops it if the loop has ended. Safe for concurrent use.
-func (l *Loop) post(f func()) {
+// post runs f on the loop, or drops it and reports false if the loop has ended. Safe for concurrent use.
+func (l *Loop) post(f func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.freed {
-		return
+		return false
 	}
 	l.inbox = append(l.inbox, f)
 	if !l.woken {
@@ -165,6 +169,14 @@ func (l *Loop) post(f func()) {
 		one := [8]byte{1}
 		unix.Write(l.wakefd, one[:]) //nolint:errcheck // the counter cannot overflow: one write per wake-up
 	}
+	return true
+}
+
+// posted reports whether something waits to be run.
+func (l *Loop) posted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.inbox) > 0
 }
 
 // run is the loop. It ends when ctx does, or when draining and nothing is under way.
@@ -187,7 +199,7 @@ func (l *Loop) run(ctx context.Context) error {
 		l.core.Flush()
 		l.expireLingering()
 		l.expireDoor()
-		if l.draining && !l.core.Busy() && len(l.lingering) == 0 && l.shaking == 0 && l.door.n == 0 {
+		if l.draining && !l.core.Busy() && !l.posted() && len(l.lingering) == 0 && l.shaking == 0 && l.door.n == 0 {
 			return nil
 		}
 	}
@@ -483,6 +495,10 @@ func (l *Loop) closeFD(c *conn) {
 		return
 	}
 	l.part(c, false)
+	if c.counted {
+		c.counted = false
+		l.load.Add(-1)
+	}
 	l.conns[c.fd] = nil
 	unix.Close(c.fd) //nolint:errcheck // nothing can be done
 	c.fd = -1
