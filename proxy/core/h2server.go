@@ -27,8 +27,6 @@ func serveH2(cn *Conn, link bool, d dest) {
 	cfg := h2.Config{Role: h2.Server, EnableConnect: link, Link: link, MaxConcurrentStreams: 250, Huffman: !link, Growth: &cn.core.windowGrowth}
 	if link {
 		cfg.MaxConcurrentStreams = linkStreams
-	} else {
-		cfg.Limits.Probation = cn.core.suspects.suspect(cn.remote.Addr(), cn.core.now)
 	}
 	s.h = h2.NewConn(cfg, s, &cn.out)
 	cn.h2 = s.h
@@ -107,12 +105,13 @@ func (s *h2Server) received(p []byte) {
 	}
 	s.c.room()
 	s.h.SetNow(s.c.core.wallclock())
+	s.h.Probation(s.c.core.suspects.suspect(s.c.remote.Addr(), s.c.core.now))
 	err := s.h.Feed(p)
 	s.c.touch()
 	s.c.account()
 	if err != nil {
 		s.c.core.shard.Refused("W3005")
-		if !s.link && abused(err) {
+		if abused(err) {
 			s.c.core.suspects.offend(s.c.remote.Addr(), s.c.core.now)
 		}
 		s.c.core.warn("peer broke HTTP/2", "code", "W3005", "from", s.c.remote, "err", err)

@@ -11,12 +11,11 @@ import (
 // suspects remembers from which addresses HTTP/2 connections were abused lately. A connection has
 // an allowance for what costs its client nothing, so that honest ones may cancel all they have; who
 // makes a new connection each time it is used up multiplies it (measured: half a core of a client
-// that opens and resets took four cores of proxies and application). New connections from such an
+// that opens and resets took four cores of proxies and application). Connections from such an
 // address are on probation: what they may do for nothing grows with the requests that they let be
 // answered. Everything else they may do as ever, so an honest client beside an attacker is served.
 //
-// The zero value knows nobody. Links are not meant: each costs its peer a handshake, and carries many
-// clients' requests.
+// The zero value knows nobody.
 type suspects struct{ since map[netip.Addr]offences }
 
 // offences of an address: a leaky bucket.
@@ -27,7 +26,7 @@ type offences struct {
 
 const (
 	maxSuspects    = 1024 // addresses
-	suspectFrom    = 2.5  // offences: the third within a second
+	suspectFrom    = 0.5  // offences: one is suspicious for a second
 	forgetOffences = 0.5  // a second
 	maxOffences    = 10   // so that it is over within 20 s
 )
@@ -56,7 +55,7 @@ func (s *suspects) offend(addr netip.Addr, now time.Duration) {
 	s.since[addr] = offences{level: min(o.now(now)+1, maxOffences), at: now}
 }
 
-// suspect reports whether new connections from addr are on probation.
+// suspect reports whether connections from addr are on probation.
 func (s *suspects) suspect(addr netip.Addr, now time.Duration) bool {
 	o, known := s.since[addr]
 	return known && o.now(now) >= suspectFrom

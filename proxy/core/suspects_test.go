@@ -11,11 +11,9 @@ func TestSuspicionGrowsWithOffencesAndPasses(t *testing.T) {
 	var s suspects
 	bad, other := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
 	now := time.Hour
-	for range 2 {
-		s.offend(bad, now)
-	}
-	if s.suspect(bad, now) {
-		t.Error("two offences make a suspect")
+	s.offend(bad, now)
+	if !s.suspect(bad, now) || s.suspect(bad, now+1100*time.Millisecond) {
+		t.Error("one offence is not suspicious for a second")
 	}
 	for range 100 {
 		s.offend(bad, now)
@@ -23,11 +21,11 @@ func TestSuspicionGrowsWithOffencesAndPasses(t *testing.T) {
 	if !s.suspect(bad, now) || s.suspect(other, now) {
 		t.Error("the wrong one is the suspect")
 	}
-	if now += 13 * time.Second; !s.suspect(bad, now) {
+	if now += 18 * time.Second; !s.suspect(bad, now) {
 		t.Error("forgotten too soon")
 	}
 	if now += 3 * time.Second; s.suspect(bad, now) {
-		t.Error("not forgotten after 16 s")
+		t.Error("not forgotten after 21 s")
 	}
 	for i := range 5000 { // as many addresses as anybody likes
 		a := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
@@ -63,8 +61,7 @@ func h2Get(dst []byte, id int, more ...byte) []byte {
 func TestAClientThatComesBackAfterAbuseGetsLess(t *testing.T) {
 	r := newRig(t, nil, Limits{})
 	r.mute = true
-	opened := func() (n int) {
-		c := r.dial()
+	opened := func(c *pipe) (n int) {
 		p := []byte(h2Opening)
 		for i := range 1000 {
 			id := 2*i + 1
@@ -78,16 +75,18 @@ func TestAClientThatComesBackAfterAbuseGetsLess(t *testing.T) {
 		}
 		return int(r.client.core.usageOpened() - before)
 	}
-	for range 3 {
-		if n := opened(); n < 300 {
-			t.Errorf("an unknown client opened %d", n)
-		}
+	early := r.dial() // and has done nothing by then
+	if n := opened(r.dial()); n < 300 {
+		t.Errorf("an unknown client opened %d", n)
 	}
-	if n := opened(); n > 20 {
+	if n := opened(early); n > 20 {
+		t.Errorf("its other connection opened %d", n)
+	}
+	if n := opened(r.dial()); n > 20 {
 		t.Errorf("a suspect opened %d", n)
 	}
 	r.now += time.Minute
-	if n := opened(); n < 300 {
+	if n := opened(r.dial()); n < 300 {
 		t.Errorf("after a minute it opened %d", n)
 	}
 }

@@ -385,7 +385,8 @@ func TestOnProbationAllowancesAreEarned(t *testing.T) {
 	run := func(answered int) (resets int) {
 		v := &victim{answer: true}
 		var out []byte
-		c := NewConn(Config{Limits: Limits{Probation: true}}, v, &out)
+		c := NewConn(Config{}, v, &out)
+		c.Probation(true)
 		c.SetNow(time.Unix(1e9, 0))
 		a := newAttacker()
 		err := c.Feed(append([]byte(preface), a.frame(frameSettings, 0, 0, nil)...))

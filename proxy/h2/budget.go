@@ -46,12 +46,18 @@ func (c *Conn) chargeControl(cost int, what string) bool {
 	return c.fail(EnhanceYourCalm, "too many frames without use, the last one "+what)
 }
 
+// Probation says whether the client comes from where budgets of other connections were used up
+// lately. The buckets of resets and of frames without use begin small then, with 8 and 64, on a link
+// with 64 and 512, and grow by 4 with every stream that is answered and not reset, up to what they
+// are for others. What was answered before counts.
+func (c *Conn) Probation(on bool) { c.probation = on }
+
 // earned is the size of a bucket: whole, or, on probation, what answered requests have earned.
 func (c *Conn) earned(base, whole int) int {
-	if !c.cfg.Limits.Probation {
+	if !c.probation {
 		return whole
 	}
-	return min(base+4*c.good, whole)
+	return min(pick(c.cfg.Link, 8*base, base)+4*c.good, whole)
 }
 
 // chargeReset charges the peer for a stream that ended early by its doing.

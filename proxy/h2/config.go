@@ -82,11 +82,6 @@ type Limits struct {
 	// Defaults: 200, 8 more for each open stream, 100; on a link 2000, 16, 5000.
 	ControlBurst, ControlPerStream, ControlPerSecond int
 
-	// Probation is for clients that used up the budgets of connections before. The buckets of
-	// resets and of frames without use begin with 8 and 64 then, and grow by 4 with every stream
-	// that is answered and not reset, up to what they are for others.
-	Probation bool
-
 	// CancelBurst and CancelsPerSecond are for resets that we send as a client, of streams that
 	// the server would charge for (ResetBurst). What is above is reset when that costs nothing: when
 	// it is answered, or a second old. So whatever a downstream client does, the connection that

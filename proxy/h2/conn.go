@@ -107,7 +107,8 @@ type Conn struct {
 	recvInitial int64 // window that each stream of ours begins with
 
 	control, resets budget
-	good            int      // on probation: streams that both sides have ended
+	probation       bool
+	good            int      // streams that both sides have ended
 	cancels         budget   // client: what our resets cost the peer's budget for us
 	abandoned       []uint32 // client: streams to be reset when that costs nothing, the oldest first
 	pings           int      // sent and not answered

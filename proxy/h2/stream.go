@@ -128,9 +128,7 @@ func (c *Conn) settle(s *Stream) {
 	}
 	c.drop(s)
 	c.control.pay(2)
-	if c.cfg.Limits.Probation && c.good < 1<<16 {
-		c.good++
-	}
+	c.good = min(c.good+1, 1<<20)
 }
 
 // Release says that the owner will not touch the stream any more, nor wants to hear of it. What
