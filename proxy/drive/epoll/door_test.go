@@ -99,11 +99,75 @@ func TestTurnsGoFromAddressToAddress(t *testing.T) {
 	lineUp(honest)
 	tu.pass()
 	wg.Wait()
-	if len(got) != 22 || got[1] != honest || got[3] != honest {
+	if len(got) != 22 || count(got[:4], honest) != 2 { // the first two if the flood rests
 		t.Errorf("turns were given to %v", got)
 	}
-	if tu.taken || len(tu.lines) != 0 {
-		t.Errorf("afterwards somebody has a turn: %v, or waits: %d", tu.taken, len(tu.lines))
+	tu.mu.Lock()
+	defer tu.mu.Unlock()
+	if tu.taken || waiting(&tu) != 0 {
+		t.Errorf("afterwards somebody has a turn: %v, or waits: %d", tu.taken, waiting(&tu))
+	}
+}
+
+// TestAFloodOfHandshakesHasHalfOfAProcessor: the other half is for the loop, where there is but one.
+func TestAFloodOfHandshakesHasHalfOfAProcessor(t *testing.T) {
+	var tu turns
+	flood := netip.MustParseAddr("10.0.0.2")
+	var wg sync.WaitGroup
+	var mu sync.Mutex // guards took
+	var took []time.Duration
+	begin := time.Now()
+	for range 60 {
+		wg.Go(func() {
+			tu.take(flood)
+			from := time.Now()
+			for time.Since(from) < 500*time.Microsecond { // computes
+			}
+			mu.Lock()
+			took = append(took, time.Since(from))
+			mu.Unlock()
+			tu.pass()
+		})
+	}
+	wg.Wait()
+	idle, rest := time.Since(begin), time.Duration(0)
+	for i, d := range took {
+		idle -= d
+		if i > 0 && i < len(took)-2*restFrom { // the first may come before the others, the last need not rest
+			rest += min(d, maxRest)
+		}
+	}
+	if idle < rest*9/10 {
+		t.Errorf("between %d turns nobody computed for %s, want %s", len(took), idle, rest)
+	}
+}
+
+func count(all []netip.Addr, a netip.Addr) (n int) {
+	for _, x := range all {
+		if x == a {
+			n++
+		}
+	}
+	return n
+}
+
+// TestWhoComesWhileItsAddressRestsIsServed: though nobody else passes a turn on.
+func TestWhoComesWhileItsAddressRestsIsServed(t *testing.T) {
+	var tu turns
+	a := netip.MustParseAddr("10.0.0.1")
+	tu.take(a)
+	tu.of.until = time.Now().Add(20 * time.Millisecond)
+	tu.pass()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tu.take(a)
+		tu.pass()
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		t.Fatal("it waits for ever")
 	}
 }
 
