@@ -87,16 +87,16 @@ func newWorld(t testing.TB) *world {
 		return err == nil
 	})
 	w.callee = w.proxy(env, config.Config{
-		Name: namespace + "/app-1", Control: config.Control{Socket: socket}, Link: "127.0.0.1:0",
-		Workloads: []config.Workload{{Name: "app-1", Namespace: namespace, ServiceAccount: "app", Labels: map[string]string{"app": "app"},
+		Name: namespace + "/app-1", Control: config.Control{Socket: socket},
+		Workloads: []config.Workload{{Name: "app-1", Namespace: namespace, ServiceAccount: "app", Labels: map[string]string{"app": "app"}, Link: "127.0.0.1:0",
 			Ports: []config.Port{{Name: "web", Addr: netip.MustParseAddrPort(w.app), Protocol: "http"}}}},
 	})
 	w.caller = w.proxy(env, config.Config{
-		Name: namespace + "/me-1", Control: config.Control{Socket: socket}, Link: "127.0.0.1:0",
-		Workloads: []config.Workload{{Name: "me-1", Namespace: namespace, ServiceAccount: "me"}},
-		Outbound:  config.Outbound{Services: []config.ServiceListener{{Listen: "127.0.0.1:0", Namespace: namespace, Service: "app", Port: 80}}},
+		Name: namespace + "/me-1", Control: config.Control{Socket: socket},
+		Workloads: []config.Workload{{Name: "me-1", Namespace: namespace, ServiceAccount: "me", Link: "127.0.0.1:0",
+			Outbound: config.Outbound{Services: []config.ServiceListener{{Listen: "127.0.0.1:0", Namespace: namespace, Service: "app", Port: 80}}}}},
 	})
-	w.link, w.outbound = w.callee.ready.Link, w.caller.ready.Services[0].Listen
+	w.link, w.outbound = w.callee.ready.Workloads[0].Link, w.caller.ready.Workloads[0].Services[0].Listen
 	w.identity = w.issue(state)
 	h := &honest{addr: w.outbound}
 	eventually(t, "a request comes through the mesh", func() bool { return h.once() == nil })
