@@ -83,6 +83,15 @@ func (f *feed) stop(err error) {
 	f.cond.Signal()
 }
 
+// over reports whether the peer has left before its handshake had its turn: nothing is computed for it.
+func (f *feed) over() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.shakeEOF || f.shakeErr != nil
+}
+
+var errPeerLeft = errors.New("the peer left before its handshake began")
+
 // take ends the time of the handshake. It gives the bytes that were not used for it, whether the
 // peer's end came meanwhile, and what broke the connection, if anything did.
 func (f *feed) take() (rest []byte, eof bool, err error) {
@@ -227,7 +236,10 @@ func (l *Loop) shake(c *conn, turns *turns, cfg *tls.Config, timeout time.Durati
 		ctx, cancel := context.WithTimeout(l.ctx, timeout)
 		defer cancel()
 		f.turn()
-		err := c.tls.HandshakeContext(ctx)
+		err := errPeerLeft
+		if !f.over() {
+			err = c.tls.HandshakeContext(ctx)
+		}
 		f.pass()
 		l.post(func() { l.shaken(c, err) })
 	}()
@@ -240,7 +252,7 @@ func (l *Loop) shaken(c *conn, err error) {
 	c.shaking, c.full = false, false
 	l.shaking--
 	l.door.leave(c)
-	if c.closed { // given up meanwhile
+	if c.closed || errors.Is(err, errPeerLeft) { // given up meanwhile
 		l.closeFD(c)
 		return
 	}
