@@ -114,9 +114,10 @@ func (cn *Conn) room() {
 	}
 }
 
-// touch marks the connection for the flush if it has output.
+// touch marks the connection for the flush if it has an output buffer, also an empty one: what was
+// read may need no answer, and the buffer must go back.
 func (cn *Conn) touch() {
-	if len(cn.out) > 0 {
+	if cn.out != nil {
 		cn.markDirty()
 	}
 }

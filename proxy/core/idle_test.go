@@ -71,3 +71,26 @@ func TestAHeadThatNeverEndsTakesLittle(t *testing.T) {
 		t.Errorf("got %q", c.in)
 	}
 }
+
+// TestAnIdleConnectionHoldsNoOutputBuffer: the loop's buffers are more than all else that an idle link
+// holds. What is read without being answered, e.g. an acknowledgement, must not leave one behind.
+func TestAnIdleConnectionHoldsNoOutputBuffer(t *testing.T) {
+	r := newRig(t, nil, Limits{})
+	c := r.dial()
+	for range 3 { // silence in which the timers of links look after them
+		roundTrip(t, r, c, rigRequest)
+		for range 4 {
+			for _, h := range []*host{r.client, r.server} {
+				if h.core.conns.head == nil {
+					t.Fatal("there is no connection")
+				}
+				for cn := h.core.conns.head; cn != nil; cn = cn.next {
+					if cn.out != nil {
+						t.Fatalf("a connection run by %T holds a buffer of %d bytes", cn.h, cap(cn.out))
+					}
+				}
+			}
+			r.pass(pingTimeout, pingTimeout)
+		}
+	}
+}
