@@ -1,24 +1,6 @@
 package hpack
 
-import (
-	"bytes"
-	"encoding/binary"
-)
-
-const (
-	pairSlots = 256
-	nameSlots = 64
-	seenSlots = 256
-)
-
-// encoderIndex finds fields of the dynamic table. Slots hold entry numbers; a slot whose entry
-// is dead or different is simply a miss, so that eviction has nothing to clean up. A collision
-// costs some compression and nothing else.
-type encoderIndex struct {
-	pairs [pairSlots]uint32
-	names [nameSlots]uint32
-	seen  [seenSlots]uint32 // fingerprints of pairs sent once and not indexed
-}
+import "bytes"
 
 // Encoder compresses the header blocks of one direction of one connection, in their order. Call
 // Init before use. Not safe for concurrent use.
@@ -26,7 +8,7 @@ type encoderIndex struct {
 // It is deterministic: the same calls give the same octets.
 type Encoder struct {
 	table   table
-	index   *encoderIndex // made when the first field repeats: idle connections do without
+	index   encoderIndex
 	huffman bool
 	ceiling uint32 // the most that we use, whatever the peer permits
 	lowest  uint32 // the smallest limit since the last block, to be announced (RFC 7541 section 4.2)
@@ -41,23 +23,12 @@ func (e *Encoder) Init(huffman bool, ceiling uint32) {
 	if ceiling < DefaultTableSize {
 		e.setLimit(ceiling)
 	}
-	if e.index != nil {
-		*e.index = encoderIndex{}
-	}
+	e.index.clear()
 }
 
 // Shrink gives back the index of the dynamic table; it is made again from the table when it is
 // needed. All that is lost is which fields were sent once.
-func (e *Encoder) Shrink() { e.index = nil }
-
-// reindex makes the index of what is in the table.
-func (e *Encoder) reindex() {
-	e.index = &encoderIndex{}
-	for id := e.table.next - e.table.n; id != e.table.next; id++ {
-		en := e.table.get(id)
-		e.enter(id, en.nameIndex, en.pair)
-	}
-}
+func (e *Encoder) Shrink() { e.index = encoderIndex{} }
 
 // SetPeerLimit obeys the peer's SETTINGS_HEADER_TABLE_SIZE; the change is announced at the
 // beginning of the next block.
@@ -141,14 +112,7 @@ func (e *Encoder) repeats(hp uint64, size int) bool {
 	if uint32(size)+fieldOverhead > e.table.limit/4 {
 		return false
 	}
-	if e.index == nil {
-		e.reindex()
-	}
-	print := uint32(hp>>32) | 1 // never 0, the empty slot
-	slot := &e.index.seen[hp%seenSlots]
-	again := *slot == print
-	*slot = print
-	return again
+	return e.index.again(hp)
 }
 
 func (e *Encoder) insert(hn, hp uint64, name, value []byte) {
@@ -158,29 +122,22 @@ func (e *Encoder) insert(hn, hp uint64, name, value []byte) {
 		return
 	}
 	en.pair, en.nameIndex = hp, hn
-	e.enter(id, hn, hp)
-}
-
-// enter notes where an entry is.
-func (e *Encoder) enter(id uint32, hn, hp uint64) {
-	// Two places are possible; prefer one whose entry is gone.
-	slot := &e.index.pairs[hp%pairSlots]
-	if other := &e.index.pairs[hp%pairSlots^1]; e.table.alive(*slot) && (!e.table.alive(*other) || *slot-*other < 1<<31) {
-		slot = other
+	if e.index.small(e.table.n) {
+		e.index.make(&e.table)
+		return
 	}
-	*slot = id
-	e.index.names[hn%nameSlots] = id
+	e.index.enter(&e.table, id)
 }
 
 func (e *Encoder) findPair(hp uint64, name, value []byte) (uint32, bool) {
 	if e.table.n == 0 {
 		return 0, false
 	}
-	if e.index == nil {
-		e.reindex()
+	if e.index.pairs == nil {
+		e.index.make(&e.table)
 	}
 	for k := range uint64(2) {
-		id := e.index.pairs[hp%pairSlots^k]
+		id := *e.index.pair(hp, k)
 		if !e.table.alive(id) {
 			continue
 		}
@@ -204,10 +161,10 @@ func (e *Encoder) dynamicName(name []byte, hn uint64) uint32 {
 	if e.table.n == 0 {
 		return 0
 	}
-	if e.index == nil {
-		e.reindex()
+	if e.index.pairs == nil {
+		e.index.make(&e.table)
 	}
-	id := e.index.names[hn%nameSlots]
+	id := *e.index.name(hn)
 	if !e.table.alive(id) {
 		return 0
 	}
@@ -216,22 +173,4 @@ func (e *Encoder) dynamicName(name []byte, hn uint64) uint32 {
 		return 0
 	}
 	return staticLen + e.table.next - id
-}
-
-// hash mixes s into h, eight octets at a time. It needs no key: whoever makes collisions spoils
-// the compression of their own fields only.
-func hash(s []byte, h uint64) uint64 {
-	const k = 0x9e3779b97f4a7c15
-	h += uint64(len(s)) * k
-	for len(s) >= 8 {
-		h = (h ^ binary.LittleEndian.Uint64(s)) * k
-		h ^= h >> 29
-		s = s[8:]
-	}
-	var tail uint64
-	for i := range s {
-		tail |= uint64(s[i]) << (8 * uint(i))
-	}
-	h = (h ^ tail) * k
-	return h ^ h>>32
 }
