@@ -31,8 +31,9 @@ var flows = []flow{
 	{"http2", 5, startHTTP2(browserFields, 0, 5)},
 	{"http2-64k", bulk, startHTTP2(browserFields, 0, bulk)},
 	{"grpc", 40, startHTTP2(grpcFields, 20, 20)},
-	{"tcp", 2 * 64, startTCP(64)},
-	{"tcp-64k", 2 * bulk, startTCP(bulk)},
+	{"tcp", 2 * 64, startTCP(newRig, 64)},
+	{"tcp-64k", 2 * bulk, startTCP(newRig, bulk)},
+	{"tcp-one-proxy", 2 * 64, startTCP(newNodeRig, 64)},
 }
 
 func BenchmarkExchange(b *testing.B) {
@@ -125,9 +126,9 @@ func startHTTP1(prepare func(*rig), request, answer string) func(t testing.TB) f
 
 // startTCP is a caller and an application that exchange n bytes at a time on a connection whose
 // protocol nobody knows.
-func startTCP(n int) func(t testing.TB) func() {
+func startTCP(makeRig func(testing.TB, *model.Service, Limits) *rig, n int) func(t testing.TB) func() {
 	return func(t testing.TB) func() {
-		r := newRig(t, &model.Service{Name: rigService, Ports: []model.Port{{Port: 80, Protocol: model.ProtocolTCP}}}, Limits{})
+		r := makeRig(t, tcpService(), Limits{})
 		r.app = func(p *pipe, in []byte) { p.send(in) }
 		c := r.dial()
 		wire := bytes.Repeat([]byte("t"), n)

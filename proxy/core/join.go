@@ -1,7 +1,7 @@
 package core
 
-// A tunnel whose two far ends are plain connections of this loop needs nobody to look at its
-// bytes. The driver is asked to carry them by itself (Host.Join), which saves copying them into
+// A tunnel whose two far ends are plain connections of this loop, in one exchange or in two that a
+// hop joins, needs nobody to look at its bytes. The driver is asked to carry them by itself (Host.Join), which saves copying them into
 // the core's buffers and, where the kernel can, into the process. What the core has promised
 // stays: the directions end by themselves and in order, what moves is counted, silence is
 // noticed, and a slow reader stops its sender.
@@ -15,12 +15,15 @@ const (
 	jointNone              // the core, for good
 )
 
-// far gives the raw at the other end of the tunnel. settled is false as long as it may still
-// become one: the upstream is not there, or the downstream is still being sniffed at.
+// far gives the raw at the other end of the tunnel, be it beyond a hop. settled is false as long as
+// it may still become one: the upstream is not there, or the downstream is still being sniffed at.
 func (r *raw) far() (o *raw, settled bool) {
 	var side any = r.x.up
 	if r.asUp {
 		side = r.x.down
+	}
+	if h, ok := side.(*localHop); ok {
+		side = h.beyond(r.asUp)
 	}
 	switch s := side.(type) {
 	case nil, *sniffer:
@@ -56,8 +59,20 @@ func (r *raw) tryJoin() {
 	}
 }
 
-// atRest reports whether nothing of the end's is held in the core or the driver, in either
-// direction.
+// beyond gives what is at the other side of the hop: the caller's end for the callee's, and the
+// other way round.
+func (h *localHop) beyond(asUp bool) any {
+	switch {
+	case !asUp:
+		return h.y.up
+	case h.x != nil:
+		return h.x.down
+	}
+	return nil
+}
+
+// atRest reports whether nothing of the end's is held in its exchange or the driver, in either
+// direction. A hop holds nothing: what passes it is owed in the exchanges of both ends.
 func (r *raw) atRest() bool {
 	c, x := r.c, r.x
 	return x != nil && !c.closed && !c.closing && !c.connecting && c.reading && c.backlog() == 0 &&

@@ -13,6 +13,20 @@ type joinHost struct {
 	asked [][2]*Conn
 	wrong int // times that something waited
 	takes bool
+	stall bool    // what is dialed takes nothing until it is released
+	reset []*Conn // those that were not closed in good order
+}
+
+func (h *joinHost) Dial(c *Conn, d Dial) {
+	h.host.Dial(c, d)
+	c.Driver.(*pipe).stalled = h.stall
+}
+
+func (h *joinHost) Close(c *Conn, abort bool) {
+	if abort {
+		h.reset = append(h.reset, c)
+	}
+	h.host.Close(c, abort)
 }
 
 func (h *joinHost) Join(a, b *Conn) bool {
