@@ -53,7 +53,7 @@ func connectSuite(t *testing.T, side string, declared bool) {
 	out := r.run()
 	passed, failed := connectCount(t, out)
 	for _, name := range r.late(out, failed) {
-		again := r.run("--parallel", "1", "--run", name)
+		again := r.run("--run", name)
 		if p, f := connectCount(t, again); p != 1 || f != 0 {
 			t.Errorf("%s: on its own, %d passed and %d failed:\n%s", name, p, f, tail(again))
 		} else {

@@ -34,12 +34,15 @@ func websocketTime() time.Duration {
 	return 2 * time.Minute
 }
 
-// Groups of cases. One case of groups 12 and 13 sends 1000 compressed messages, of up to 128 KiB,
-// in up to 512 frames each: a small one of every kind will do where it must be fast, group 9 has
-// the large messages.
+// Groups of cases. Group 9 sends up to 16 MiB in one message or many small ones, a case of groups
+// 12 and 13 sends 1000 compressed messages, of up to 128 KiB, in up to 512 frames each: some of
+// every kind will do where it must be fast.
 var (
-	shortGroups = []string{"1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"}
-	someOfLong  = []string{"12.1.3", "12.2.1", "12.3.3", "12.4.11", "12.5.2", "13.1.1", "13.2.2", "13.3.1", "13.4.1", "13.5.1", "13.6.1", "13.7.2"}
+	shortGroups = []string{"1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"}
+	someOfLong  = []string{
+		"9.1.6", "9.2.3", "9.3.4", "9.4.1", "9.5.6", "9.6.1", "9.7.1", "9.8.6",
+		"12.1.3", "12.2.1", "12.3.3", "12.4.11", "12.5.2", "13.1.1", "13.2.2", "13.3.1", "13.4.1", "13.5.1", "13.6.1", "13.7.2",
+	}
 )
 
 // meshedCases says which cases are run through the mesh, and how many there are.
@@ -47,17 +50,17 @@ func meshedCases() (cases []string, count int) {
 	if full() {
 		return []string{"*"}, 517
 	}
-	return slices.Concat(shortGroups, someOfLong), 313
+	return slices.Concat(shortGroups, someOfLong), 267
 }
 
-// directCases says which cases are run without the mesh: the same, but where all of the long
-// groups went through the mesh, only those of them whose verdict could be better.
+// directCases says which cases are run without the mesh: the same, but where all of them went
+// through the mesh, only those of the compressed whose verdict could be better.
 func directCases(meshed map[string]verdict) []string {
 	if !full() {
 		cases, _ := meshedCases()
 		return cases
 	}
-	cases := slices.Clone(shortGroups)
+	cases := append(slices.Clone(shortGroups), "9.*")
 	for name, v := range meshed {
 		if long := strings.HasPrefix(name, "12.") || strings.HasPrefix(name, "13."); long && v != perfect {
 			cases = append(cases, name)
@@ -102,13 +105,13 @@ func TestWebSocketServersBehindTheMeshGetTheSameVerdicts(t *testing.T) {
 	program := websocketSuite(t)
 	server := echoServer(t)
 	through := startMesh(t, "echo", server, "http")
-	compareVerdicts(t, func(t *testing.T, meshed bool, cases []string) map[string]verdict {
+	compareVerdicts(t, func(t *testing.T, meshed bool, cases []string, parallel int) map[string]verdict {
 		addr := server
 		if meshed {
 			addr = through.Addr()
 		}
 		dir := t.TempDir()
-		p := launch(t, launchOptions{env: os.Environ()}, program, append(include(cases), "-m", "fuzzingclient", "-p", strconv.Itoa(websocketParallel), "-o", dir, addr)...)
+		p := launch(t, launchOptions{env: os.Environ()}, program, append(include(cases), "-m", "fuzzingclient", "-p", strconv.Itoa(parallel), "-o", dir, addr)...)
 		awaitEnd(t, p)
 		return readVerdicts(t, dir)
 	})
@@ -119,7 +122,7 @@ func TestWebSocketServersBehindTheMeshGetTheSameVerdicts(t *testing.T) {
 func TestWebSocketClientsBeforeTheMeshGetTheSameVerdicts(t *testing.T) {
 	t.Parallel()
 	program := websocketSuite(t)
-	compareVerdicts(t, func(t *testing.T, meshed bool, cases []string) map[string]verdict {
+	compareVerdicts(t, func(t *testing.T, meshed bool, cases []string, parallel int) map[string]verdict {
 		dir := t.TempDir()
 		p := launch(t, launchOptions{env: os.Environ()}, program, append(include(cases), "-m", "fuzzingserver", "-o", dir, "127.0.0.1:0")...)
 		said := p.out.await(t, p.done, "fuzzingserver listening on ws://")
@@ -127,25 +130,30 @@ func TestWebSocketClientsBeforeTheMeshGetTheSameVerdicts(t *testing.T) {
 		if meshed {
 			addr = startMesh(t, "fuzz", addr, "").Addr()
 		}
-		driveClient(t, addr)
+		driveClient(t, addr, parallel)
 		awaitEnd(t, p)
 		return readVerdicts(t, dir)
 	})
 }
 
 // compareVerdicts runs the cases both ways and requires the same verdicts, and good ones.
-func compareVerdicts(t *testing.T, run func(t *testing.T, meshed bool, cases []string) map[string]verdict) {
+func compareVerdicts(t *testing.T, run func(t *testing.T, meshed bool, cases []string, parallel int) map[string]verdict) {
 	t.Helper()
 	var direct, meshed map[string]verdict
 	cases, count := meshedCases()
 	// One after the other: some verdicts depend on time.
-	t.Run("meshed", func(t *testing.T) { meshed = run(t, true, cases) })
-	t.Run("direct", func(t *testing.T) { direct = run(t, false, directCases(meshed)) })
+	t.Run("meshed", func(t *testing.T) { meshed = run(t, true, cases, websocketParallel) })
+	t.Run("direct", func(t *testing.T) { direct = run(t, false, directCases(meshed), websocketParallel) })
 	if t.Failed() {
 		return
 	}
 	if len(meshed) != count {
 		t.Errorf("%d cases were run through the mesh, want %d", len(meshed), count)
+	}
+	if again := late(direct, meshed); len(again) > 0 {
+		t.Logf("run again alone: %s", strings.Join(again, " "))
+		maps.Copy(meshed, run(t, true, again, 1))
+		maps.Copy(direct, run(t, false, again, 1))
 	}
 	good, without := 0, 0
 	for _, name := range slices.Sorted(maps.Keys(meshed)) {
@@ -163,7 +171,24 @@ func compareVerdicts(t *testing.T, run func(t *testing.T, meshed bool, cases []s
 			t.Errorf("case %s: %q, with and without the mesh", name, m)
 		}
 	}
-	t.Logf("the mesh changes no verdict of %d cases (%d were run without it, too): %d are good, %d are of compression that the library has not", len(meshed), len(direct), good, without)
+	t.Logf("verdicts on %d cases through the mesh, %d of them beside a run without it: %d are good, %d are of compression that the library has not", len(meshed), len(direct), good, without)
+}
+
+// late gives the cases for which only the verdicts on the closing differ, if they are few: the suite
+// gives a server a second to end the connection, which a machine with too much to do misses, with
+// and without a mesh.
+func late(direct, meshed map[string]verdict) (names []string) {
+	const most = 10
+	for name, d := range direct {
+		if m := meshed[name]; d != m && d.Behavior == m.Behavior {
+			names = append(names, name)
+		}
+	}
+	if len(names) > most {
+		return nil
+	}
+	slices.Sort(names)
+	return names
 }
 
 // websocketSuite finds the program that drives the cases.
@@ -262,7 +287,7 @@ func echo(ctx context.Context, c *websocket.Conn) {
 
 // driveClient is a client under test, as the suite's server wants it: it asks how many cases there
 // are, does each on a connection of its own, and asks for the report.
-func driveClient(t testing.TB, addr string) {
+func driveClient(t testing.TB, addr string, parallel int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), websocketTime())
 	defer cancel()
@@ -281,7 +306,7 @@ func driveClient(t testing.TB, addr string) {
 	}
 	var next atomic.Int64
 	var workers sync.WaitGroup
-	for range websocketParallel {
+	for range parallel {
 		workers.Go(func() {
 			for n := next.Add(1); n <= int64(count); n = next.Add(1) {
 				c := dialSuite(ctx, t, addr, fmt.Sprintf("/runCase?case=%d&agent=coder", n))
