@@ -20,6 +20,7 @@ func (d *driver) Join(a, b *core.Conn) bool {
 		return false
 	}
 	p.host.net.Note("%s: joins %s and %s", p.host.Name, s.name, t.name)
+	p.Joined++
 	p.seams[s], p.seams[t] = &seam{to: t}, &seam{to: s}
 	return true
 }

@@ -4,17 +4,19 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/weft-mesh/weft/api/report"
+	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/proxy/core"
 	"github.com/weft-mesh/weft/proxy/drive/sim"
 	"github.com/weft-mesh/weft/proxy/telemetry"
 )
 
-// speaker is one end of an opaque conversation outside the mesh. It says what it has to say in
+// speaker is one end of an opaque conversation. It says what it has to say in
 // pieces, ends its direction, and notes what the other says.
 type speaker struct {
 	net   *sim.Network
@@ -82,30 +84,48 @@ func (t *speaker) leave() {
 	}
 }
 
-// outside is a proxy with a destination outside the mesh, and what one conversation was.
-type outside struct {
+// tunnel is one conversation through one proxy.
+type tunnel struct {
 	net    *sim.Network
 	proxy  *sim.Proxy
 	client *speaker
 	server *speaker
-	story  *bytes.Buffer
 }
 
-const outsidePort = 9999
+// ways are where the server is: outside the mesh, or a workload beside the client's in the same proxy.
+var ways = []struct {
+	name string
+	ends int // that count it
+}{{"outside", 1}, {"same node", 2}}
 
-// converse runs one conversation through CONNECT. The client's first bytes are those of no
-// protocol.
-func converse(seed uint64, cuts string) *outside {
-	x := &outside{story: &bytes.Buffer{}}
-	n := sim.New(seed, x.story)
+// converse runs one conversation. The client's first bytes are those of no protocol.
+func converse(seed uint64, way, cuts string) *tunnel {
+	x := &tunnel{}
+	n := sim.New(seed, nil)
 	x.net = n
 	rng := n.Rand("conversation")
 	h := n.Host("proxy", netip.MustParseAddr("10.0.0.1"))
 	far := n.Host("outside", netip.MustParseAddr("203.0.113.1"))
 	n.Path(h, far).Window = 500 + rng.IntN(64<<10)
 	n.Path(h, h).Window = 500 + rng.IntN(64<<10)
-	x.proxy = n.Proxy(h, n.Mesh(), core.Config{Limits: core.Limits{IdleTimeout: 30 * time.Second}},
-		map[uint16]*core.Listener{anyPort: {Kind: core.ListenTransparent}})
+	cfg := core.Config{Limits: core.Limits{IdleTimeout: 30 * time.Second}}
+	listeners := map[uint16]*core.Listener{anyPort: {Kind: core.ListenTransparent}}
+	target := netip.AddrPortFrom(far.Addr, 9999)
+	mesh := n.Mesh()
+	if way == "same node" {
+		far, target = h, appAddr
+		link := netip.AddrPortFrom(h.Addr, linkPort)
+		cfg.Workloads = []core.Workload{
+			{Name: shop("caller-1"), Identity: idOf("caller")},
+			{Name: shop("echo-1"), Service: shop("echo"), Identity: idOf("echo"), Link: link, Ports: []core.AppPort{{Addr: target}}},
+		}
+		listeners[anyPort] = &core.Listener{Kind: core.ListenService, Service: shop("echo"), Port: 7}
+		listeners[linkPort] = &core.Listener{Kind: core.ListenLink, Workload: 1}
+		mesh.Set(&model.Service{Name: shop("echo"), Ports: []model.Port{{Port: 7}}}, &model.Endpoints{Service: shop("echo"), Endpoints: []model.Endpoint{{
+			Port: 7, Addr: target, Link: link, Identity: idOf("echo"), Workload: shop("echo-1"),
+		}}})
+	}
+	x.proxy = n.Proxy(h, mesh, cfg, listeners)
 	x.proxy.Start()
 	talk := func(name string) *speaker {
 		t := &speaker{net: n, rng: n.Rand(name), cuts: cuts == name, lazy: rng.IntN(2) == 0}
@@ -117,29 +137,53 @@ func converse(seed uint64, cuts string) *outside {
 		return t
 	}
 	x.client, x.server = talk("client"), talk("server")
-	far.Listen(outsidePort, func(s *sim.Socket) {
+	far.Listen(target.Port(), func(s *sim.Socket) {
 		s.Adopt(&sim.Prompt{Net: n, Handler: x.server})
 		x.server.begin(s)
 	})
 	s := h.Dial(&sim.Prompt{Net: n, Handler: x.client}, netip.AddrPortFrom(h.Addr, anyPort), time.Second)
-	s.User = netip.AddrPortFrom(far.Addr, outsidePort) // its original destination
+	s.User = target // its original destination
 	return x
 }
 
-// moved is what the proxy counted, both ways.
-func (x *outside) moved() (sent, got uint64) {
+// moved is what the proxy counted, both ways and at each end.
+func (x *tunnel) moved() (sent, got []uint64) {
 	telemetry.NewCollector(x.proxy.Telemetry).Collect(func(s report.Series) {
-		sent, got = sent+s.BytesOut, got+s.BytesIn
+		sent, got = append(sent, s.BytesOut), append(got, s.BytesIn)
 	})
 	return sent, got
 }
 
-func (x *outside) joined() bool { return strings.Contains(x.story.String(), ": joins ") }
+func (x *tunnel) joined() bool { return x.proxy.Joined > 0 }
+
+// eachWay runs a test of many seeds for each of the ways. live reports whether the seed was of use.
+// The test fails if none of those was joined, or all were.
+func eachWay(t *testing.T, seeds uint64, cuts string, live func(t *testing.T, x *tunnel, seed uint64, ends int) bool) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			joined := map[bool]int{}
+			for seed := range seeds {
+				x := converse(seed, way.name, cuts)
+				if live(t, x, seed, way.ends) {
+					joined[x.joined()]++
+				}
+			}
+			if joined[true] == 0 || joined[false] == 0 {
+				t.Errorf("%d joined, %d not: both were to be met", joined[true], joined[false])
+			}
+		})
+	}
+}
+
+// mustBeOver fails if the proxy still holds something.
+func (x *tunnel) mustBeOver(t *testing.T, seed uint64) {
+	if u := x.proxy.Core.Usage(); u.Conns > 0 || u.Timers > 0 || u.Inflight > 0 || len(x.proxy.Sockets()) > 0 {
+		t.Errorf("seed %d, joined %v: %d sockets and %+v are left", seed, x.joined(), len(x.proxy.Sockets()), u)
+	}
+}
 
 func TestAJoinedTunnelIsLikeAnyOther(t *testing.T) {
-	var joined [2]int
-	for seed := range uint64(80) {
-		x := converse(seed, "")
+	eachWay(t, 80, "", func(t *testing.T, x *tunnel, seed uint64, ends int) bool {
 		most := 0
 		for range 6000 {
 			x.net.Run(10 * time.Millisecond)
@@ -151,60 +195,51 @@ func TestAJoinedTunnelIsLikeAnyOther(t *testing.T) {
 			}
 		}
 		x.net.Run(time.Second)
-		if x.joined() {
-			joined[1]++
-		} else {
-			joined[0]++
-		}
 		if !bytes.Equal(x.server.got, x.client.say) || !bytes.Equal(x.client.got, x.server.say) || !x.client.ended || !x.server.ended {
 			t.Errorf("seed %d, joined %v: the server got %d of %d bytes (end %v, %v), the client %d of %d (end %v, %v)", seed, x.joined(),
 				len(x.server.got), len(x.client.say), x.server.ended, x.server.err, len(x.client.got), len(x.server.say), x.client.ended, x.client.err)
 		}
-		if sent, got := x.moved(); sent != uint64(len(x.client.say)) || got != uint64(len(x.server.say)) {
-			t.Errorf("seed %d, joined %v: counted %d and %d, said %d and %d", seed, x.joined(), sent, got, len(x.client.say), len(x.server.say))
+		said := uint64(len(x.client.say))
+		heard := uint64(len(x.server.say))
+		if sent, got := x.moved(); !slices.Equal(sent, slices.Repeat([]uint64{said}, ends)) || !slices.Equal(got, slices.Repeat([]uint64{heard}, ends)) {
+			t.Errorf("seed %d, joined %v: counted %d and %d, said %d and %d, with %d ends", seed, x.joined(), sent, got, said, heard, ends)
 		}
 		if most > 256<<10 {
 			t.Errorf("seed %d: %d bytes waited in the proxy", seed, most)
 		}
-		if u := x.proxy.Core.Usage(); u.Conns > 0 || u.Timers > 0 || len(x.proxy.Sockets()) > 0 {
-			t.Errorf("seed %d: %d sockets and %+v are left", seed, len(x.proxy.Sockets()), u)
-		}
-	}
-	if joined[0] == 0 || joined[1] == 0 {
-		t.Errorf("%d joined, %d not: both were to be met", joined[1], joined[0])
-	}
+		x.mustBeOver(t, seed)
+		return true
+	})
 }
 
 func TestAResetEndsAJoinedTunnel(t *testing.T) {
-	for seed := range uint64(40) {
-		for _, who := range []string{"client", "server"} {
-			x := converse(seed, who)
-			x.net.Run(time.Minute)
-			broken, other := x.client, x.server
-			if who == "server" {
-				broken, other = x.server, x.client
-			}
-			if !bytes.HasPrefix(broken.say, other.got) {
-				t.Errorf("seed %d: the bytes before the %s's reset are not what it said", seed, who)
-			}
-			if other.s != nil && other.err == nil && !broken.ended {
-				t.Errorf("seed %d, joined %v: nobody heard of the %s's reset", seed, x.joined(), who)
-			}
-			if u := x.proxy.Core.Usage(); u.Conns > 0 || u.Timers > 0 || len(x.proxy.Sockets()) > 0 {
-				t.Errorf("seed %d, %s: %d sockets and %+v are left", seed, who, len(x.proxy.Sockets()), u)
-			}
-		}
+	for _, who := range []string{"client", "server"} {
+		t.Run(who, func(t *testing.T) {
+			eachWay(t, 40, who, func(t *testing.T, x *tunnel, seed uint64, _ int) bool {
+				x.net.Run(time.Minute)
+				broken, other := x.client, x.server
+				if who == "server" {
+					broken, other = x.server, x.client
+				}
+				if !bytes.HasPrefix(broken.say, other.got) {
+					t.Errorf("seed %d: the bytes before the %s's reset are not what it said", seed, who)
+				}
+				if other.s != nil && other.err == nil && !broken.ended {
+					t.Errorf("seed %d, joined %v: nobody heard of the %s's reset", seed, x.joined(), who)
+				}
+				x.mustBeOver(t, seed)
+				return true
+			})
+		})
 	}
 }
 
 // TestAHalfOpenTunnelThatIsJoinedEndsAfterSilence: and not as long as the other direction moves.
 func TestAHalfOpenTunnelThatIsJoinedEndsAfterSilence(t *testing.T) {
-	var joined [2]int
-	for seed := range uint64(40) {
-		x := converse(seed, "")
+	eachWay(t, 40, "", func(t *testing.T, x *tunnel, seed uint64, _ int) bool {
 		x.net.Run(20 * time.Millisecond)
 		if x.server.s == nil || x.client.fin || x.server.fin {
-			continue
+			return false
 		}
 		x.server.stays = true
 		x.net.Run(20 * time.Second)
@@ -216,16 +251,10 @@ func TestAHalfOpenTunnelThatIsJoinedEndsAfterSilence(t *testing.T) {
 			t.Errorf("seed %d, joined %v: ended %v, cut short: %v", seed, x.joined(), x.server.ended, x.client.err)
 		}
 		x.net.Run(time.Minute)
-		if x.client.err == nil || x.proxy.Core.Conns() > 0 {
+		if x.client.err == nil {
 			t.Errorf("seed %d, joined %v: half open for ever", seed, x.joined())
 		}
-		if x.joined() {
-			joined[1]++
-		} else {
-			joined[0]++
-		}
-	}
-	if joined[0] == 0 || joined[1] == 0 {
-		t.Errorf("%d joined, %d not: both were to be met", joined[1], joined[0])
-	}
+		x.mustBeOver(t, seed)
+		return true
+	})
 }

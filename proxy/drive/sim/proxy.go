@@ -23,6 +23,8 @@ type Proxy struct {
 	Core *core.Core
 	// Telemetry is of the present Core.
 	Telemetry *telemetry.Registry
+	// Joined counts the tunnels whose bytes the driver carried, of all its cores.
+	Joined int
 
 	cfg       core.Config
 	host      *Host

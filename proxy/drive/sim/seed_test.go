@@ -37,11 +37,11 @@ var scenarios = []scenario{
 	{name: "bulk", run: bulk, meets: []string{"101", "200", "slow application"}},
 	{name: "surprise", run: surprise, meets: []string{"200"}},
 	{name: "callers", run: callers, meets: []string{"101", "200"}},
-	{name: "shared calm", run: calm, meets: []string{"101", "200", "local"}, shared: true},
-	{name: "shared faults", run: chaos, meets: append([]string{"local"}, sharedFaults...), shared: true},
-	{name: "shared leaving", run: leavingAlone, meets: []string{"101", "200", "local"}, shared: true},
-	{name: "shared bulk", run: bulk, meets: []string{"101", "200", "slow application", "local"}, shared: true},
-	{name: "shared draining", run: nodesDrain, meets: []string{"101", "200", "local"}, shared: true},
+	{name: "shared calm", run: calm, meets: []string{"101", "200", "local", "joined"}, shared: true},
+	{name: "shared faults", run: chaos, meets: append([]string{"local", "joined"}, sharedFaults...), shared: true},
+	{name: "shared leaving", run: leavingAlone, meets: []string{"101", "200", "local", "joined"}, shared: true},
+	{name: "shared bulk", run: bulk, meets: []string{"101", "200", "slow application", "local", "joined"}, shared: true},
+	{name: "shared draining", run: nodesDrain, meets: []string{"101", "200", "local", "joined"}, shared: true},
 }
 
 var everyFault = []string{
@@ -337,7 +337,8 @@ func (w *world) heal() {
 	w.net.Run(time.Second)
 }
 
-// seeLocal notes what went between two workloads of one proxy.
+// seeLocal notes what went between two workloads of one proxy. Tunnels that are joined are among it:
+// those to elsewhere have a link at one end.
 func (w *world) seeLocal() {
 	for _, x := range w.callers {
 		telemetry.NewCollector(x.proxy.Telemetry).Collect(func(s report.Series) {
@@ -348,6 +349,9 @@ func (w *world) seeLocal() {
 				w.l.seen["local"] += int(s.Requests())
 			}
 		})
+	}
+	for _, x := range w.nodes() {
+		w.l.seen["joined"] += x.proxy.Joined
 	}
 }
 

@@ -303,7 +303,7 @@ func (w *world) load(clients, each, big int, faults bool) {
 	}
 	for i := range clients / 2 {
 		for j := range max(each/6, 1) {
-			x := w.callers[i%len(w.callers)]
+			x := w.callers[(i+i/2)%len(w.callers)] // either speaks to either service
 			rng := w.net.Rand(fmt.Sprintf("talker %d %d %d", i, j, len(w.l.asks)))
 			t := &talker{l: w.l, net: w.net, rng: rng, host: x.host, port: echoPort}
 			t.a = &ask{method: "TCP", service: "echo", caller: x.id, upload: rng.IntN(big)}
