@@ -3,5 +3,7 @@
 // Everything is a real process, weft built once as `make build` does.
 //
 // The suites are fetched by the Makefile into .tools. Where they are missing the tests that need
-// them are skipped and say so; with CI=true in the environment that is a failure.
+// them are skipped and say so; with CI=true in the environment that is a failure. WEFT_INTEROP=full
+// runs all compressions of Connect's suite and all WebSocket cases (about 17 minutes); an ordinary
+// run takes a part of each.
 package interop
