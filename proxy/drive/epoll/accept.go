@@ -28,8 +28,8 @@ func (l *Loop) listen(ln drive.Listener) error {
 	if err = errors.Join(err, derr); err != nil {
 		return fmt.Errorf("duplicating a listener: %w", err)
 	}
-	tune(fd) // most of it is inherited by what it accepts
 	a, _ := ln.TCP.Addr().(*net.TCPAddr)
+	tune(fd, a.AddrPort().Addr()) // most of it is inherited by what it accepts
 	x := &listener{fd: fd, core: ln.Core, v6: a != nil && a.IP.To4() == nil}
 	l.listeners = append(l.listeners, x)
 	// EPOLLEXCLUSIVE: one idle loop wakes for a connection, not all.

@@ -71,7 +71,7 @@ func (l *Loop) connect(cc *core.Conn, d core.Dial) {
 		fail(fmt.Errorf("socket: %w", err))
 		return
 	}
-	tune(fd)
+	tune(fd, d.Addr.Addr())
 	err = unix.Connect(fd, sockaddr(d.Addr))
 	if err != nil && err != unix.EINPROGRESS {
 		unix.Close(fd) //nolint:errcheck // nothing can be done
@@ -155,21 +155,6 @@ func (l *Loop) established(c *conn, err error) {
 
 // coreTime turns an instant of the wall clock into the core's time.
 func (l *Loop) coreTime(t time.Time) time.Duration { return l.now() + time.Until(t) }
-
-// tune sets what every connection wants: no delay, and an end in sight for dead peers.
-func tune(fd int) {
-	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)          //nolint:errcheck // best effort
-	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)          //nolint:errcheck // best effort
-	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepAlive) //nolint:errcheck // best effort
-	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 5)        //nolint:errcheck // best effort
-	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 3)          //nolint:errcheck // best effort
-	tuneAccepted(fd)
-}
-
-// tuneAccepted sets what a connection does not inherit from its listener.
-func tuneAccepted(fd int) {
-	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 30_000) //nolint:errcheck // best effort
-}
 
 // sockError takes the pending error of a socket.
 func sockError(fd int) error {

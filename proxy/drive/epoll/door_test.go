@@ -240,27 +240,3 @@ func TestAConnectionThatSaysNothingCostsNoHandshake(t *testing.T) {
 		t.Errorf("%d wait at the door", n)
 	}
 }
-
-// TestAcceptedConnectionsInheritTheListenersOptions: options of a listener are those of what it accepts.
-func TestAcceptedConnectionsInheritTheListenersOptions(t *testing.T) {
-	d, addr, stop := startLink(t, settings())
-	c := tls.Client(dialFrom(t, "127.0.0.1", addr), settings())
-	if err := c.Handshake(); err != nil {
-		t.Fatal(err)
-	}
-	got := make(chan string, 1)
-	l := d.loops[0]
-	l.post(func() {
-		for _, x := range l.conns {
-			if x != nil {
-				got <- options(x.fd)
-				return
-			}
-		}
-		got <- "no connection"
-	})
-	if s := <-got; s != "nodelay 1 keepalive 1 idle 30 timeout 30000" {
-		t.Errorf("got %s", s)
-	}
-	stop()
-}

@@ -31,7 +31,6 @@ const (
 	lingerFor = 5 * time.Second  // how long a closed connection may take to send what it has
 	tellEvery = 10 * time.Second // how often the log hears of a lack that lasts
 	idleWait  = 10 * time.Second // longest sleep; a net under the wake-ups
-	keepAlive = 30               // seconds of silence before the kernel probes a TCP peer
 )
 
 // Loop is one event loop.
