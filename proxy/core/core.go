@@ -40,7 +40,7 @@ type Limits struct {
 	MaxParked        int           // 1000: requests waiting for one connection or discovery answer
 	MaxPoolConns     int           // 1024: HTTP/1 connections to one application
 	MaxConns         int           // 60,000: all connections of the loop
-	MaxHeld          int           // 16 MiB: memory for what waits for peers to read it, on the loop
+	MaxHeld          int           // 12 MiB: memory for what waits for peers to read it, on the loop
 }
 
 func (l Limits) withDefaults() Limits {
@@ -67,7 +67,7 @@ func (l Limits) withDefaults() Limits {
 		l.MaxConns = 60_000
 	}
 	if l.MaxHeld == 0 {
-		l.MaxHeld = 16 << 20
+		l.MaxHeld = 12 << 20
 	}
 	return l
 }
