@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -18,11 +19,12 @@ import (
 type Driver struct {
 	opt   drive.Options
 	loops []*Loop
+	calm  calm
 }
 
 // New makes a driver with opt.Loops loops, one for each shard of reg.
 func New(opt drive.Options, reg *telemetry.Registry) (*Driver, error) {
-	d := &Driver{opt: opt}
+	d := &Driver{opt: opt, calm: calm{release: debug.FreeOSMemory}}
 	start := time.Now()
 	for i := range opt.Loops {
 		o := opt
@@ -32,6 +34,7 @@ func New(opt drive.Options, reg *telemetry.Registry) (*Driver, error) {
 		}
 		l, err := newLoop(&o, i, start)
 		if err == nil {
+			l.calm = &d.calm
 			d.loops = append(d.loops, l)
 			for _, ln := range opt.Listeners {
 				if err = l.listen(ln); err != nil {
@@ -58,6 +61,7 @@ func (d *Driver) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer d.closeListeners()
+	defer d.calm.stop()
 	errs := make([]error, len(d.loops))
 	var wg sync.WaitGroup
 	for i, l := range d.loops {

@@ -74,6 +74,7 @@ type Loop struct {
 
 	door     door      // who is not let in yet; the loop's goroutine only
 	turns    turns     // of the handshakes of those
+	calm     *calm     // the driver's
 	shaking  int       // handshakes under way; the loop's goroutine only
 	draining bool      // no new connections
 	ended    bool      // everything is being closed

@@ -251,6 +251,7 @@ func (l *Loop) shaken(c *conn, err error) {
 	rest, eof, broken := f.take()
 	c.shaking, c.full = false, false
 	l.shaking--
+	l.calm.shaken()
 	l.door.leave(c)
 	if c.closed || errors.Is(err, errPeerLeft) { // given up meanwhile
 		l.closeFD(c)
