@@ -155,7 +155,7 @@ func (cn *Conn) flush() {
 	}
 	if cn.h2 != nil {
 		cn.setReading(cn.queued < maxUnsent) // replies to what is read would have to be stored
-		if cn.queued <= lowWater {
+		if cn.queued <= lowWater && cn.h2.Waiting() {
 			cn.room()
 			cn.h2.Flushed()
 		}

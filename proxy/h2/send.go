@@ -110,6 +110,10 @@ func (c *Conn) writeData(s *Stream, p []byte, end bool) (n int) {
 	return n
 }
 
+// Waiting reports whether body data waits for nothing but room in the output: without it, Flushed
+// does nothing.
+func (c *Conn) Waiting() bool { return c.ready.head != nil }
+
 // Flushed says that the output has been emptied: body data that waited for room follows.
 func (c *Conn) Flushed() {
 	c.enter()
