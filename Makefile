@@ -35,7 +35,8 @@ deps: ## install the Debian packages that tests use (root; otherwise say what is
 
 test: deps build $(H2SPEC) $(GRPC_GO) $(GRPC_JAVA) $(CONNECT) $(KOSOKU) ## run all tests, then all again with the race detector
 	go vet ./...
-	go test -timeout 15m ./...
+	go test -timeout 15m $$(go list ./... | grep -v /test/flood)
+	go test -timeout 10m ./test/flood # alone: it measures latencies
 	CGO_ENABLED=1 go test -race -timeout 20m ./...
 
 lint: $(GOLANGCI) ## check style and common mistakes

@@ -507,7 +507,9 @@ func (x *exchange) upGone(why gone, f failure) {
 		x.failed = true
 		if x.respHead {
 			code := x.resetCode
-			if code == h2.NoError { // a response that breaks off is not to be taken for one that ended
+			// A response that breaks off is not to be taken for one that ended. gRPC's cannot be, without
+			// trailers, and its clients tell apart what servers mean by the code.
+			if code == h2.NoError && !x.grpc {
 				code = h2.InternalError
 			}
 			x.down.resetDown(x, code)

@@ -184,9 +184,14 @@ func (p *proxy) ownAddrs() []netip.AddrPort {
 // onTable gives a new table to all loops and waits until it is in force there: the control plane
 // is told so afterwards.
 func (p *proxy) onTable(t *decide.Table) {
+	p.onAllLoops(func(c *core.Core) { c.SetTable(t) })
+}
+
+// onAllLoops runs f on each loop and waits until it is done.
+func (p *proxy) onAllLoops(f func(*core.Core)) {
 	inForce := make(chan struct{}, p.reg.Shards())
 	p.driver.Post(func(c *core.Core) {
-		c.SetTable(t)
+		f(c)
 		inForce <- struct{}{}
 	})
 	for range p.reg.Shards() {
@@ -271,6 +276,13 @@ func (p *proxy) awaitReady(ctx context.Context, signals <-chan os.Signal, failed
 	for {
 		select {
 		case <-p.agent.Ready():
+			// followIdentity may not have had its turn, and the first requests between two workloads of
+			// ours would take the long way.
+			p.onAllLoops(func(c *core.Core) {
+				for i := range p.cfg.Workloads {
+					setIdentity(c, i, p.agent.Identity(i).Load())
+				}
+			})
 			p.serving.Store(true)
 			return nil
 		case err := <-failed:

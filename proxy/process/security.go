@@ -49,10 +49,7 @@ func (p *proxy) followIdentity(ctx context.Context, i int) error {
 	for {
 		changed := store.Changed()
 		st := store.Load()
-		if st.Pair != nil {
-			id, end := st.Pair.ID.String(), goodUntil(st)
-			p.driver.Post(func(c *core.Core) { c.SetIdentity(i, id, time.Until(end)) })
-		}
+		p.driver.Post(func(c *core.Core) { setIdentity(c, i, st) })
 		if st.Bundle != nil {
 			if roots != nil && !roots.Equal(st.Bundle) {
 				p.log.Info("the roots of trust changed: links are made anew", "workload", i)
@@ -65,6 +62,13 @@ func (p *proxy) followIdentity(ctx context.Context, i int) error {
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// setIdentity tells a loop who workload i is, if that is known.
+func setIdentity(c *core.Core, i int, st *identity.State) {
+	if st.Pair != nil {
+		c.SetIdentity(i, st.Pair.ID.String(), time.Until(goodUntil(st)))
 	}
 }
 
