@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -72,14 +73,15 @@ func TestHAProxyIsConfiguredAlikeOnBothSides(t *testing.T) {
 		client, server []string // lines that must be there
 		never          string
 	}{
-		{"HTTP/1.1 over two hops goes as h2 in TLS between them", carry(2, protoH1, bodySmall, 32),
+		{"HTTP/1.1 over two hops goes as h2 in TLS between them", carry(twoHops, protoH1, bodySmall, 32),
 			[]string{"mode http", "http-reuse always", "bind 127.0.0.1:7001", "server peer 192.0.2.2:7101 ssl crt /d/client.pem ca-file /d/ca.pem verify required alpn h2"},
 			[]string{"bind 192.0.2.2:7101 ssl crt /d/server.pem ca-file /d/ca.pem verify required alpn h2", "server app 127.0.0.1:8081"}, "proto h2"},
-		{"gRPC is h2 all the way", carry(2, protoGRPC, bodySmall, 32),
+		{"gRPC is h2 all the way", carry(twoHops, protoGRPC, bodySmall, 32),
 			[]string{"bind 127.0.0.1:7001 proto h2"}, []string{"server app 127.0.0.1:8083 proto h2"}, "mode tcp"},
-		{"TCP is opaque", carry(2, protoTCP, bodyLarge, 1),
+		{"TCP is opaque", carry(twoHops, protoTCP, bodyLarge, 1),
 			[]string{"mode tcp", "server peer 192.0.2.2:7101 ssl crt /d/client.pem ca-file /d/ca.pem verify required"}, []string{"mode tcp", "server app 127.0.0.1:8084"}, "h2"},
-		{"one hop is plain", carry(1, protoH1, bodySmall, 32), []string{"server app 192.0.2.2:8081"}, nil, "ca-file"},
+		{"one hop is plain", carry(oneHop, protoH1, bodySmall, 32), []string{"server app 192.0.2.2:8081"}, nil, "ca-file"},
+		{"where weft has both ends behind one proxy it is one hop", carry(sameNode, protoH1, bodySmall, 32), []string{"server app 192.0.2.2:8081"}, nil, "ca-file"},
 	} {
 		t.Run(tc.id, func(t *testing.T) {
 			client, server := haproxyClient(tc.c, p), haproxyServer(tc.c, p)
@@ -111,7 +113,7 @@ func TestEnvoyIsConfiguredAlikeOnBothSides(t *testing.T) {
 		if !json.Valid(client) || !json.Valid(server) {
 			t.Fatalf("%s: not JSON", c.id())
 		}
-		if got, want := bytes.Contains(client, []byte(typeUpstreamTLS)), c.hops != 1; got != want {
+		if got, want := bytes.Contains(client, []byte(typeUpstreamTLS)), !c.hops.single(); got != want {
 			t.Errorf("%s: TLS to the next hop: %v, want %v", c.id(), got, want)
 		}
 		if !bytes.Contains(server, []byte(`"require_client_certificate": true`)) {
@@ -134,16 +136,27 @@ func TestWhatWeftIsToldIsAcceptedByWeft(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s, %s: %v", c.id(), side, err)
 			}
-			if back.Loops != 1 || back.ReadyFD != 3 || len(back.Workloads) != 1 {
+			workloads := 1
+			if c.hops == sameNode && side == "client" {
+				workloads = 2
+			}
+			if back.Loops != 1 || back.ReadyFD != 3 || len(back.Workloads) != workloads {
 				t.Errorf("%s, %s: %+v", c.id(), side, back)
 			}
 		}
 		want := meshService
-		if c.hops == 1 {
+		if c.hops == oneHop {
 			want = plainService
 		}
 		if s := weftClient(c, "x").Workloads[0].Outbound.Services; len(s) != 1 || s[0].Service != want || int(s[0].Port) != c.port() {
 			t.Errorf("%s: listener %+v, want service %s", c.id(), s, want)
+		}
+		if c.hops != sameNode {
+			continue
+		}
+		// The backend is where the others' single proxy finds it, so that all have the same way to go.
+		if app := weftClient(c, "x").Workloads[1]; len(app.Ports) != 1 || app.Ports[0].Addr != netip.AddrPortFrom(serverAddr, uint16(c.port())) || app.Labels["app"] != meshService {
+			t.Errorf("%s: the workload beside the client's is %+v", c.id(), app)
 		}
 	}
 }

@@ -22,7 +22,7 @@ const (
 // It follows Envoy's own advice for benchmarks (no request ids, no dynamic statistics, circuit
 // breakers out of the way), keeps its normal counters, and logs nothing.
 func envoyClient(c benchCase, p *pki) ([]byte, error) {
-	if c.hops == 1 {
+	if c.hops.single() {
 		return envoyConfig(c, envoyListener(c, "127.0.0.1", portEnvoy, nil),
 			envoyCluster(c, serverAddr.String(), c.port(), h2(c), nil))
 	}

@@ -40,7 +40,7 @@ func haproxyClient(c benchCase, p *pki) string {
 	haproxyMode(&b, c)
 	fmt.Fprintf(&b, "frontend in\n  bind 127.0.0.1:%d%s\n  default_backend out\n", portHAProxy, haproxyProto(c))
 	b.WriteString("backend out\n")
-	if c.hops == 1 {
+	if c.hops.single() {
 		fmt.Fprintf(&b, "  server app %s:%d%s\n", serverAddr, c.port(), haproxyProto(c))
 		return b.String()
 	}

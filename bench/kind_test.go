@@ -40,28 +40,28 @@ func TestEachCaseHasANameOfItsOwn(t *testing.T) {
 		}
 		seen[c.id()] = true
 	}
-	if want := 48 + len(scenarios()); len(seen) != want {
+	if want := 48 + len(scenarios()) + len(nodes()); len(seen) != want {
 		t.Errorf("%d cases, want %d", len(seen), want)
 	}
 }
 
-func TestAWholeRunFitsInFortyMinutes(t *testing.T) {
+func TestAWholeRunFitsInThreeQuartersOfAnHour(t *testing.T) {
 	o, err := parseOptions(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := plan(o.budget, o.cases, o.peers, o.rounds)
-	if o.budget > 40*time.Minute || s.rounds < 5 || s.slot < minSlot {
+	if o.budget > 45*time.Minute || s.rounds < 5 || s.slot < minSlot {
 		t.Errorf("%s: %d rounds of %s; want at least 5 rounds", o.budget, s.rounds, s.slot)
 	}
-	own := plan(time.Minute, []benchCase{scenario(2, protoTCP, kindDown, 1)}, peerNames, 7)
+	own := plan(time.Minute, []benchCase{scenario(twoHops, protoTCP, kindDown, 1)}, peerNames, 7)
 	if own.rounds != 4 { // 4 peers, 3 s each
 		t.Errorf("%d rounds of what takes its own time are planned for a minute, want 4", own.rounds)
 	}
 }
 
 func TestWhatIsAddedIsADifferenceWithinARound(t *testing.T) {
-	c := scenario(2, protoH1, kindRate, 2000)
+	c := scenario(twoHops, protoH1, kindRate, 2000)
 	round := []sample{{Peer: "weft", P50: 120, P99: 500, P999: 900}, {Peer: "direct", P50: 50, P99: 100, P999: 300}}
 	relate(c, round)
 	for name, want := range map[string]float64{"added_p50_us": 70, "added_p99_us": 400, "added_p999_us": 600} {
@@ -145,21 +145,23 @@ func TestOnlyThoseTakePartThatSaySomething(t *testing.T) {
 		cases []benchCase
 		want  bool
 	}{
-		{"direct", carry(2, protoH1, bodySmall, 32), all, false},
-		{"direct", carry(2, protoH1, bodySmall, 32), quickCases(), true},
-		{"direct", carry(1, protoH1, bodySmall, 32), all, true},
-		{"direct", scenario(2, protoTCP, kindDown, 1), all, false},
-		{"direct", scenario(2, protoH1, kindRate, 2000), all, true},
-		{"direct", scenario(2, protoLink, kindIdle, 1000), all, false},
-		{"envoy", scenario(2, protoLink, kindIdle, 1000), all, true},
-		{"envoy", scenario(2, protoH1, kindLoops, 256), all, false},
-		{"weft", scenario(2, protoH1, kindLoops, 256), all, true},
+		{"direct", carry(twoHops, protoH1, bodySmall, 32), all, false},
+		{"direct", carry(twoHops, protoH1, bodySmall, 32), quickCases(), true},
+		{"direct", carry(oneHop, protoH1, bodySmall, 32), all, true},
+		{"direct", scenario(twoHops, protoTCP, kindDown, 1), all, false},
+		{"direct", carry(sameNode, protoH1, bodySmall, 32), all, true},
+		{"envoy", scenario(sameNode, protoTCP, kindDown, 1), all, true},
+		{"direct", scenario(twoHops, protoH1, kindRate, 2000), all, true},
+		{"direct", scenario(twoHops, protoLink, kindIdle, 1000), all, false},
+		{"envoy", scenario(twoHops, protoLink, kindIdle, 1000), all, true},
+		{"envoy", scenario(twoHops, protoH1, kindLoops, 256), all, false},
+		{"weft", scenario(twoHops, protoH1, kindLoops, 256), all, true},
 	} {
 		if got := takesPart(tc.peer, tc.c, tc.cases); got != tc.want {
 			t.Errorf("%s in %s: %v, want %v", tc.peer, tc.c.id(), got, tc.want)
 		}
 	}
-	if n := measurements(scenario(2, protoH1, kindRoutes, 32), all, peerNames, 5); n != 15 {
+	if n := measurements(scenario(twoHops, protoH1, kindRoutes, 32), all, peerNames, 5); n != 15 {
 		t.Errorf("%d measurements of three variants in five rounds, want 15", n)
 	}
 }

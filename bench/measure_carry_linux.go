@@ -70,17 +70,17 @@ func (r *runner) carryReported(ctx context.Context, w *work) (sample, error) {
 		if err := wait(ctx, 2*calm); err != nil { // reports are sent each second
 			return s, err
 		}
-		n, err := us.edges(ctx, w.d)
-		if err == nil && n > 0 {
-			err = fmt.Errorf("the control plane has heard of %d callers, want none", n)
+		heard, err := us.edges(ctx, w.d)
+		if err == nil && len(heard) > 0 {
+			err = fmt.Errorf("the control plane has heard of %d callers, want none", len(heard))
 		}
 		return s, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	return s, await(ctx, "the report of the load", w.d.others, func(ctx context.Context) error {
-		n, err := us.edges(ctx, w.d)
-		if err == nil && n == 0 {
+		heard, err := us.edges(ctx, w.d)
+		if err == nil && len(heard) == 0 {
 			err = errors.New("the control plane has heard of no caller")
 		}
 		return err

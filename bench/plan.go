@@ -42,9 +42,30 @@ func (b bodySize) bytes() int {
 	return smallBytes
 }
 
+// hops is what lies between the client and the backend.
+type hops int
+
+// The ways. A case of twoHops that is measured over oneHop too needs no direct of its own.
+const (
+	noLoad   hops = iota // nothing is sent
+	oneHop               // one proxy, plain
+	twoHops              // two proxies, mTLS between them
+	sameNode             // weft: one proxy for the client's workload and the backend's; the others: as oneHop
+)
+
+// word is the way in the id of a case, and title the same for people.
+func (h hops) word() string { return []string{"none", "one", "two", "node"}[h] }
+
+func (h hops) title() string {
+	return []string{"no load", "one hop, plain", "two hops, mTLS", "both ends behind one proxy"}[h]
+}
+
+// single reports whether there is one proxy, which reaches the backend in the clear.
+func (h hops) single() bool { return h == oneHop || h == sameNode }
+
 // benchCase is one row of the matrix, or one scenario: everything that is equal for all peers.
 type benchCase struct {
-	hops  int // 1: one proxy, plain; 2: two proxies, mTLS between them; 0: no load
+	hops  hops
 	proto protocol
 	kind  kind
 	body  bodySize // of kindCarry; the others have the small one
@@ -52,13 +73,13 @@ type benchCase struct {
 }
 
 // carry gives a case of the matrix.
-func carry(hops int, p protocol, b bodySize, conns int) benchCase {
-	return benchCase{hops: hops, proto: p, body: b, conns: conns}
+func carry(h hops, p protocol, b bodySize, conns int) benchCase {
+	return benchCase{hops: h, proto: p, body: b, conns: conns}
 }
 
 // scenario gives a case of another kind.
-func scenario(hops int, p protocol, k kind, n int) benchCase {
-	return benchCase{hops: hops, proto: p, kind: k, body: bodySmall, conns: n}
+func scenario(h hops, p protocol, k kind, n int) benchCase {
+	return benchCase{hops: h, proto: p, kind: k, body: bodySmall, conns: n}
 }
 
 // id gives the name used by -cases and in files, such as "two/h1/small/32" or "two/h1/rate/2000".
@@ -67,18 +88,18 @@ func (c benchCase) id() string {
 	if c.kind == kindCarry {
 		what = string(c.body)
 	}
-	return strings.Join([]string{hopWord(c.hops), string(c.proto), what, strconv.Itoa(c.conns)}, "/")
+	return strings.Join([]string{c.hops.word(), string(c.proto), what, strconv.Itoa(c.conns)}, "/")
 }
 
 // title gives the name for people.
 func (c benchCase) title() string {
-	hops := map[int]string{0: "no load", 1: "one hop, plain", 2: "two hops, mTLS"}[c.hops]
+	way := c.hops.title()
 	proto := map[protocol]string{protoH1: "HTTP/1.1", protoH2: "HTTP/2", protoGRPC: "gRPC", protoTCP: "TCP", protoLink: "the server's side alone", protoNone: ""}[c.proto]
 	what := c.spec().load(c)
 	if proto != "" {
-		hops += ", " + proto
+		way += ", " + proto
 	}
-	return hops + ", " + what
+	return way + ", " + what
 }
 
 // carried says what a case of the matrix carries.
@@ -120,24 +141,32 @@ func (c benchCase) spread() (conns, streams int) {
 	return (c.conns + perConn - 1) / perConn, perConn
 }
 
-func hopWord(n int) string { return []string{"none", "one", "two"}[n] }
-
-// everything gives the cases of a whole run: the central ones first, then the scenarios, then the
-// rest of the matrix, so that a run cut short by its time limit has what matters most.
+// everything gives the cases of a whole run: the central ones first, then the scenarios, then those
+// within one proxy and the rest of the matrix, so that a run cut short by its time limit has what
+// matters most.
 func everything() []benchCase {
 	const central = 3 // small HTTP/1.1 over two hops
 	m := matrix()
-	return slices.Concat(m[:central], scenarios(), m[central:])
+	return slices.Concat(m[:central], scenarios(), nodes(), m[central:])
+}
+
+// nodes gives the cases of both ends behind one proxy.
+func nodes() []benchCase {
+	var out []benchCase
+	for _, p := range []protocol{protoH1, protoH2, protoGRPC, protoTCP} {
+		out = append(out, carry(sameNode, p, bodySmall, 32), carry(sameNode, p, bodySmall, 1))
+	}
+	return append(out, carry(sameNode, protoTCP, bodyLarge, 32), scenario(sameNode, protoTCP, kindDown, 1))
 }
 
 // matrix gives all cases of kindCarry, the central one (two hops, HTTP/1.1, small, 32) first.
 func matrix() []benchCase {
 	var out []benchCase
-	for _, hops := range []int{2, 1} {
+	for _, h := range []hops{twoHops, oneHop} {
 		for _, p := range []protocol{protoH1, protoH2, protoGRPC, protoTCP} {
 			for _, b := range []bodySize{bodySmall, bodyLarge} {
 				for _, n := range []int{32, 1, 256} {
-					out = append(out, carry(hops, p, b, n))
+					out = append(out, carry(h, p, b, n))
 				}
 			}
 		}
@@ -147,7 +176,7 @@ func matrix() []benchCase {
 
 // quickCases are the central case and the same at one connection.
 func quickCases() []benchCase {
-	return []benchCase{carry(2, protoH1, bodySmall, 32), carry(2, protoH1, bodySmall, 1)}
+	return []benchCase{carry(twoHops, protoH1, bodySmall, 32), carry(twoHops, protoH1, bodySmall, 1)}
 }
 
 // selectCases keeps the cases that match one of the comma-separated patterns (path.Match, on the
@@ -220,12 +249,12 @@ type schedule struct {
 func takesPart(peer string, c benchCase, cases []benchCase) bool {
 	spec := c.spec()
 	twin := c
-	twin.hops = 1
+	twin.hops = oneHop
 	switch {
 	case len(spec.variants) > 0:
 		return peer == usual.name
 	case peer == "direct":
-		return !spec.noDirect && (c.hops != 2 || !slices.Contains(cases, twin))
+		return !spec.noDirect && (c.hops != twoHops || !slices.Contains(cases, twin))
 	}
 	return true
 }

@@ -43,6 +43,25 @@ func TestCasesAreChosenByPattern(t *testing.T) {
 	}
 }
 
+func TestTheCasesOfOneProxyForBothEndsAreNamedSo(t *testing.T) {
+	got, err := selectCases(everything(), "node/*/*/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, c := range got {
+		ids = append(ids, c.id())
+		if !strings.HasPrefix(c.title(), "both ends behind one proxy, ") {
+			t.Errorf("%s is called %q", c.id(), c.title())
+		}
+	}
+	want := []string{"node/h1/small/32", "node/h1/small/1", "node/h2/small/32", "node/h2/small/1", "node/grpc/small/32", "node/grpc/small/1",
+		"node/tcp/small/32", "node/tcp/small/1", "node/tcp/64k/32", "node/tcp/down/1"}
+	if !slices.Equal(ids, want) {
+		t.Errorf("cases %q, want %q", ids, want)
+	}
+}
+
 func TestRequestsInFlightAreSpreadOverConnections(t *testing.T) {
 	for _, tc := range []struct {
 		p                       protocol

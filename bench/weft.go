@@ -40,33 +40,48 @@ func meshFiles(routes int) map[string]string {
 }
 
 // weftClient is the start-up configuration of the client's proxy: a workload that only calls, and
-// one listener for the port of the case.
+// one listener for the port of the case. If it is the only proxy of a node, the backend's workload is
+// beside it, and its application where the others' single proxy finds it.
 func weftClient(c benchCase, control string) config.Config {
 	service := meshService
-	if c.hops == 1 {
+	if c.hops == oneHop {
 		service = plainService
 	}
-	cfg := weftCommon("client", control, netip.AddrPortFrom(clientAddr, 0))
-	cfg.Workloads[0].Outbound.Services = []config.ServiceListener{{Listen: "127.0.0.1:0", Namespace: meshNamespace, Service: service, Port: uint16(c.port())}}
+	w := weftWorkload("client", clientAddr)
+	w.Outbound.Services = []config.ServiceListener{{Listen: "127.0.0.1:0", Namespace: meshNamespace, Service: service, Port: uint16(c.port())}}
+	cfg := weftCommon("client", control, w)
+	if c.hops == sameNode {
+		cfg.Workloads = append(cfg.Workloads, weftApp(c, clientAddr, serverAddr))
+	}
 	return cfg
 }
 
 // weftServer is the start-up configuration of the proxy beside the backend.
 func weftServer(c benchCase, control string) config.Config {
-	cfg := weftCommon(meshService, control, netip.AddrPortFrom(serverAddr, 0))
-	cfg.Workloads[0].Labels = map[string]string{"app": meshService}
+	return weftCommon(meshService, control, weftApp(c, serverAddr, netip.MustParseAddr("127.0.0.1")))
+}
+
+// weftApp is the workload of the backend, which its proxy reaches at addr; peers reach the proxy at
+// link.
+func weftApp(c benchCase, link, addr netip.Addr) config.Workload {
 	proto := map[protocol]string{protoH2: "http2", protoGRPC: "grpc", protoTCP: "tcp"}[c.proto]
-	cfg.Workloads[0].Ports = []config.Port{{Name: "app", Addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(c.port())), Protocol: cmp.Or(proto, "http")}}
-	return cfg
+	w := weftWorkload(meshService, link)
+	w.Labels = map[string]string{"app": meshService}
+	w.Ports = []config.Port{{Name: "app", Addr: netip.AddrPortFrom(addr, uint16(c.port())), Protocol: cmp.Or(proto, "http")}}
+	return w
+}
+
+func weftWorkload(name string, link netip.Addr) config.Workload {
+	return config.Workload{Name: name + "-1", Namespace: meshNamespace, ServiceAccount: name, Link: netip.AddrPortFrom(link, 0).String()}
 }
 
 // weftCommon is what both have: one loop, as the peers have one thread, and readiness on
 // descriptor 3.
-func weftCommon(name, control string, link netip.AddrPort) config.Config {
+func weftCommon(name, control string, workloads ...config.Workload) config.Config {
 	return config.Config{
 		Name:      meshNamespace + "/" + name + "-1",
 		Control:   config.Control{Socket: control},
-		Workloads: []config.Workload{{Name: name + "-1", Namespace: meshNamespace, ServiceAccount: name, Link: link.String()}},
+		Workloads: workloads,
 		Loops:     1,
 		ReadyFD:   3,
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -94,7 +95,7 @@ func (w weft) start(ctx context.Context, l *lab, c benchCase) (*deployment, erro
 	}); err != nil {
 		return d, err
 	}
-	if c.hops != 1 {
+	if !c.hops.single() {
 		ready, err := w.startProxy(wait, d, l.server, filepath.Join(dir, "server.json"), w.variant.apply(weftServer(c, socket)), env)
 		if err != nil {
 			return d, err
@@ -115,21 +116,50 @@ func (w weft) start(ctx context.Context, l *lab, c benchCase) (*deployment, erro
 		return d, &problem{what: "weft-proxy is ready without its listener", why: fmt.Sprintf("its answer is %+v", ready)}
 	}
 	d.target = ready.Workloads[0].Services[0].Listen
+	if c.hops == sameNode {
+		d.proof = func(ctx context.Context) error { return w.stayed(ctx, d) }
+	}
 	return d, nil
 }
 
-// edges asks the control plane how many callers it has heard of.
-func (w weft) edges(ctx context.Context, d *deployment) (int, error) {
+// stayed waits until the control plane has heard that what was carried so far never left the proxy. A
+// proxy can reach a workload of its own over a link too, which would be another figure.
+func (w weft) stayed(ctx context.Context, d *deployment) error {
+	var heard error
+	return await(ctx, "the report of a hop", slices.Concat(d.others, d.proxies), func(ctx context.Context) error {
+		edges, err := w.edges(ctx, d)
+		switch {
+		case err != nil && heard == nil:
+			return err
+		case err != nil: // the time is over; what was wrong before is what there is to say
+		case len(edges) == 1 && edges[0].Local > 0 && edges[0].MTLS == 0:
+			return nil
+		default:
+			heard = fmt.Errorf("the control plane has heard of %+v, want one edge that is local", edges)
+		}
+		return heard
+	})
+}
+
+// edge is what the control plane says of a caller and a service: shares of the requests, or
+// connections. What was refused is in neither.
+type edge struct {
+	MTLS  float64 // over a link
+	Local float64 // within one proxy
+}
+
+// edges asks the control plane which callers it has heard of.
+func (w weft) edges(ctx context.Context, d *deployment) ([]edge, error) {
 	cmd := exec.CommandContext(ctx, w.control, "stat", "-o", "json", "--control", d.socket)
 	out, err := cmd.Output()
 	if err != nil {
-		return 0, fmt.Errorf("weft stat: %w", err)
+		return nil, fmt.Errorf("weft stat: %w", err)
 	}
-	var list struct{ Edges []json.RawMessage }
+	var list struct{ Edges []edge }
 	if err := json.Unmarshal(out, &list); err != nil {
-		return 0, fmt.Errorf("weft stat: %w", err)
+		return nil, fmt.Errorf("weft stat: %w", err)
 	}
-	return len(list.Edges), nil
+	return list.Edges, nil
 }
 
 // timeStart starts another proxy of the client's side, called name, whose state is kept in stateDir,
