@@ -35,11 +35,10 @@ func TestTheDataPathAllocatesNothing(t *testing.T) {
 	svc, _ := table.Service(testName)
 
 	var (
-		c       decide.Canonical
-		s       decide.Scratch
-		d       decide.Decision
-		q       decide.Query
-		mirrors int
+		c decide.Canonical
+		s decide.Scratch
+		d decide.Decision
+		q decide.Query
 	)
 	header := busyRequest("/x").Fields
 	run := func(name, ns, target string, grpc bool, then func(req *message.Request)) {
@@ -76,13 +75,14 @@ func TestTheDataPathAllocatesNothing(t *testing.T) {
 		d.ApplyRequest(req, &c, &s)
 		resp := message.Response{Status: 200, Fields: header}
 		d.ApplyResponse(&resp, origin, &s)
+		mirrors := 0
 		for range d.Mirrors {
 			mirrors++
 		}
+		if mirrors == 0 {
+			t.Fatal("nothing was mirrored")
+		}
 	})
-	if mirrors == 0 {
-		t.Error("nothing was mirrored")
-	}
 	run("no match", "web", "/other", false, func(*message.Request) { want(decide.Refuse) })
 	run("gRPC", testNS, "/shop.Cart/Add", true, func(req *message.Request) { want(decide.Forward); d.ApplyRequest(req, &c, &s) })
 	run("redirect", testNS, "/old", false, func(req *message.Request) { want(decide.Redirect); d.Response(req, &c, &s) })
