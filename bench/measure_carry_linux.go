@@ -22,21 +22,28 @@ func (r *runner) carry(ctx context.Context, w *work) (sample, error) {
 	if err != nil {
 		return s, err
 	}
-	after, err := readUsage(d.proxies, w.backend)
+	err = s.settle(w, load, before)
+	return s, err
+}
+
+// settle takes what a load that has just ended has cost since before, and refuses one that was not
+// carried whole by the proxies.
+func (s *sample) settle(w *work, load loadResult, before usage) error {
+	after, err := readUsage(w.d.proxies, w.backend)
 	if err != nil {
-		return s, err
+		return err
 	}
-	if s.RSS, err = rssOf(d.proxies); err != nil {
-		return s, err
+	if s.RSS, err = rssOf(w.d.proxies); err != nil {
+		return err
 	}
 	if err := wholeBodies(load, w.c); err != nil {
-		return s, err
+		return err
 	}
-	if err := carriedBy(d.proxies, before, after, load.requests); err != nil {
-		return s, err
+	if err := carriedBy(w.d.proxies, before, after, load.requests); err != nil {
+		return err
 	}
 	s.count(load, before, after)
-	return s, nil
+	return nil
 }
 
 // carryOnLoops is carry, after a look whether the proxies have the loops that they were told to.

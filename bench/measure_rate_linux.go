@@ -48,20 +48,9 @@ func (r *runner) rate(ctx context.Context, w *work) (sample, error) {
 	if err != nil {
 		return s, err
 	}
-	after, err := readUsage(d.proxies, w.backend)
-	if err != nil {
+	if err := s.settle(w, load, before); err != nil {
 		return s, err
 	}
-	if err := wholeBodies(load, w.c); err != nil {
-		return s, err
-	}
-	if err := carriedBy(d.proxies, before, after, load.requests); err != nil {
-		return s, err
-	}
-	if s.RSS, err = rssOf(d.proxies); err != nil {
-		return s, err
-	}
-	s.count(load, before, after)
 	s.setLatencies(w.c.kind, load)
 	return s, nil
 }
@@ -112,21 +101,10 @@ func (r *runner) beside(ctx context.Context, w *work) (sample, error) {
 	if failed != nil {
 		return s, fmt.Errorf("the large body: %w", failed)
 	}
-	after, err := readUsage(d.proxies, w.backend)
-	if err != nil {
-		return s, err
-	}
-	if err := wholeBodies(load, w.c); err != nil {
-		return s, err
-	}
-	if err := carriedBy(d.proxies, before, after, load.requests); err != nil {
-		return s, err
-	}
-	if s.RSS, err = rssOf(d.proxies); err != nil {
-		return s, err
-	}
 	load.cpu += moved.cpu
-	s.count(load, before, after)
+	if err := s.settle(w, load, before); err != nil {
+		return s, err
+	}
 	s.set(k, "alone_p99_us", float64(alone.p99.Microseconds()))
 	s.set(k, "beside_p99_us", float64(load.p99.Microseconds()))
 	s.set(k, "beside_added_p99_us", float64((load.p99 - alone.p99).Microseconds()))
