@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -27,6 +28,9 @@ type honest struct {
 	newEvery int           // one of so many requests makes a new connection; 0: none but the first
 
 	ledger ledger
+
+	mu  sync.Mutex  // guards due
+	due []time.Time // of each worker's request that is not answered yet
 }
 
 // answerIn bounds the wait for an answer: later is failed.
@@ -36,21 +40,30 @@ const answerIn = 5 * time.Second
 func (h *honest) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	start := time.Now().Add(time.Millisecond)
+	h.mu.Lock()
+	h.due = make([]time.Time, h.workers)
+	for i := range h.due {
+		h.due[i] = start
+	}
+	h.mu.Unlock()
 	for i := range h.workers {
 		wg.Go(func() {
 			// Threads with a deadline each: what the runtime does beside them must not count.
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
-			h.work(ctx, start.Add(h.every*time.Duration(i)/time.Duration(h.workers)))
+			h.work(ctx, i, start.Add(h.every*time.Duration(i)/time.Duration(h.workers)))
 		})
 	}
 	wg.Wait()
 }
 
-func (h *honest) work(ctx context.Context, due time.Time) {
+func (h *honest) work(ctx context.Context, i int, due time.Time) {
 	var kept socket
 	defer func() { kept.close() }()
 	for n := 1; ; n++ {
+		h.mu.Lock()
+		h.due[i] = due
+		h.mu.Unlock()
 		if wait := time.Until(due); wait > 0 {
 			ts := unix.NsecToTimespec(int64(wait))
 			_ = unix.Nanosleep(&ts, nil)
@@ -68,6 +81,25 @@ func (h *honest) work(ctx context.Context, due time.Time) {
 		}
 		due = due.Add(h.every)
 	}
+}
+
+// window gives the times of the requests that were due in an interval, sorted. Those that are not
+// answered yet, or could not even be sent because the one before them is not, count with the time that
+// they have waited: who gets no answer at all has not been fast.
+func (h *honest) window(from, to time.Time) []time.Duration {
+	all := h.ledger.window(from, to)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	for _, due := range h.due {
+		for ; due.Before(to) && due.Before(now); due = due.Add(h.every) {
+			if !due.Before(from) {
+				all = append(all, now.Sub(due))
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // once asks once, on a connection of its own.

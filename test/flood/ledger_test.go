@@ -45,7 +45,7 @@ func (l *ledger) note(who string, due time.Time, err error) {
 	}
 }
 
-// window gives the times of the requests that were due in an interval, sorted.
+// window gives the times of the requests that were due in an interval and are answered, sorted.
 func (l *ledger) window(from, to time.Time) []time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -50,7 +50,7 @@ func newStage(t *testing.T) *stage {
 func (s *stage) rest(d time.Duration) (seen, direct []time.Duration) {
 	from := time.Now()
 	time.Sleep(d) // a window of measurement
-	seen, direct = s.honest.ledger.window(from, time.Now()), s.direct.ledger.window(from, time.Now())
+	seen, direct = s.honest.window(from, time.Now()), s.direct.window(from, time.Now())
 	switch calm := p99(direct) <= busy/2; {
 	case calm && s.calm:
 		s.quiet, s.quietDirect = keep(s.quiet, seen), keep(s.quietDirect, direct)
@@ -107,7 +107,7 @@ func (s *stage) endure(t *testing.T, at *attack, link bool, d time.Duration) (o 
 		}
 		time.Sleep(5 * time.Millisecond) // polling, with a deadline
 	}
-	o.during, o.directDuring = p99(s.honest.ledger.window(from, to)), p99(s.direct.ledger.window(from, to))
+	o.during, o.directDuring = p99(s.honest.window(from, to)), p99(s.direct.window(from, to))
 	o.links = s.peers.window(from, to)
 	for i, m := range s.mem {
 		o.growth[i] = m.most() - s.start[i]
