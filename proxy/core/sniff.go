@@ -36,6 +36,7 @@ type sniffer struct {
 	asked  time.Duration // when the control plane was asked about the address
 	giveUp bool
 	failed bool // the speculative tunnel could not be connected
+	held   bool // it speaks HTTP/2 and waits for its turn, or had it; see suspects
 }
 
 // sniff starts detection on cn for destination d; early (may be nil) was read already.
@@ -152,6 +153,9 @@ func (s *sniffer) decide(declared model.Protocol, mustHTTP bool) {
 	}
 	switch {
 	case v == detect.HTTP2, v == detect.Opaque && (declared == model.ProtocolHTTP2 || declared == model.ProtocolGRPC):
+		if s.hold() {
+			return
+		}
 		s.leave() // a preface that is none is told so in HTTP/2
 		serveH2(s.c, false, s.d)
 		s.c.h.received(s.in)
@@ -181,6 +185,27 @@ func (s *sniffer) decide(declared model.Protocol, mustHTTP bool) {
 	default:
 		s.awaitBytes()
 	}
+}
+
+// hold lets a new HTTP/2 connection wait for its turn, if it has to, and reports whether it does, or
+// was turned away.
+func (s *sniffer) hold() bool {
+	if s.held {
+		return false
+	}
+	core := s.c.core
+	wait, ok := core.suspects.turn(s.c.remote.Addr(), core.now)
+	if !ok {
+		s.refuse("W3017")
+		return true
+	}
+	if wait == 0 {
+		return false
+	}
+	s.held = true
+	s.c.setReading(false)
+	core.wheel.arm(&s.timer, core.now+wait)
+	return true
 }
 
 // awaitBytes bounds the wait for bytes that decide. A client that has said nothing yet may keep its
@@ -222,6 +247,9 @@ func (s *sniffer) dropSpeculation() {
 func (s *sniffer) silent() {
 	switch {
 	case s.c.closed:
+	case s.held:
+		s.c.setReading(true)
+		s.begin()
 	case !s.known && s.asked > 0:
 		s.begin()
 	case !s.known: // the control plane did not answer
@@ -286,8 +314,8 @@ func (s *sniffer) tunnel(sni []byte) {
 func (s *sniffer) connected() {}
 
 func (s *sniffer) received(p []byte) {
-	if s.c.closing {
-		return
+	if s.c.closing || s.held {
+		return // nothing is read while it is held
 	}
 	if len(s.in) == 0 {
 		s.head = s.c.core.now

@@ -15,6 +15,10 @@ import (
 // address are on probation: what they may do for nothing grows with the requests that they let be
 // answered. Everything else they may do as ever, so an honest client beside an attacker is served.
 //
+// From an address that goes on, new HTTP/2 connections begin one after the other, holdEvery apart, and
+// those that would wait longer than maxHold are turned away (W3017). Connections that are there,
+// HTTP/1 ones, and all of other addresses do not wait.
+//
 // The zero value knows nobody.
 type suspects struct{ since map[netip.Addr]offences }
 
@@ -22,6 +26,7 @@ type suspects struct{ since map[netip.Addr]offences }
 type offences struct {
 	level float64
 	at    time.Duration
+	next  time.Duration // when the next connection may begin
 }
 
 const (
@@ -29,6 +34,10 @@ const (
 	suspectFrom    = 0.5  // offences: one is suspicious for a second
 	forgetOffences = 0.5  // a second
 	maxOffences    = 10   // so that it is over within 20 s
+
+	holdFrom  = 3 // offences: two are suspicious, the third in a row is an attack
+	holdEvery = 10 * time.Millisecond
+	maxHold   = 2 * time.Second
 )
 
 // now gives the level at a time.
@@ -52,7 +61,23 @@ func (s *suspects) offend(addr netip.Addr, now time.Duration) {
 	if s.since == nil {
 		s.since = map[netip.Addr]offences{}
 	}
-	s.since[addr] = offences{level: min(o.now(now)+1, maxOffences), at: now}
+	s.since[addr] = offences{level: min(o.now(now)+1, maxOffences), at: now, next: o.next}
+}
+
+// turn tells how long a new HTTP/2 connection from addr has to wait before it begins; ok is false if
+// that is too long.
+func (s *suspects) turn(addr netip.Addr, now time.Duration) (wait time.Duration, ok bool) {
+	o, known := s.since[addr]
+	if !known || o.now(now) < holdFrom {
+		return 0, true
+	}
+	o.next = max(o.next, now)
+	if wait = o.next - now; wait > maxHold {
+		return 0, false
+	}
+	o.next += holdEvery
+	s.since[addr] = o
+	return wait, true
 }
 
 // suspect reports whether connections from addr are on probation.

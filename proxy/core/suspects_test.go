@@ -98,3 +98,58 @@ func (c *Core) usageOpened() (n uint64) {
 	}
 	return n
 }
+
+// TestConnectionsOfAnAttackerBeginOneAfterTheOther: its other clients, and those of others, do not wait.
+func TestConnectionsOfAnAttackerBeginOneAfterTheOther(t *testing.T) {
+	r := newRig(t, nil, Limits{})
+	core := r.client.core
+	for range maxOffences {
+		core.suspects.offend(netip.Addr{}, core.now) // that of the rig's clients
+	}
+	before := core.usageOpened()
+	var all []*pipe
+	for range 10 {
+		c := r.dial()
+		c.send(h2Get([]byte(h2Opening), 1))
+		all = append(all, c)
+	}
+	r.settle()
+	if n := core.usageOpened() - before; n != 1 {
+		t.Errorf("%d connections began at once, want 1", n)
+	}
+	c := r.dial()
+	roundTrip(t, r, c, rigRequest) // HTTP/1 is not held
+	r.pass(50*time.Millisecond, time.Millisecond)
+	if n := core.usageOpened() - before - 1; n < 3 || n > 7 {
+		t.Errorf("%d connections began within 50 ms, want about 5", n)
+	}
+	r.pass(100*time.Millisecond, time.Millisecond)
+	if n := core.usageOpened() - before - 1; n != 10 {
+		t.Errorf("%d connections of 10 began", n)
+	}
+	turnedAway := 0
+	for range 300 {
+		c := r.dial()
+		c.send([]byte(h2Opening))
+		r.settle()
+		if c.other.gone {
+			turnedAway++
+		}
+		all = append(all, c)
+	}
+	if turnedAway < 80 || turnedAway > 120 {
+		t.Errorf("%d of 300 were turned away, want about 100", turnedAway)
+	}
+	if _, ok := core.suspects.turn(netip.MustParseAddr("10.0.0.1"), core.now); !ok {
+		t.Error("another address is turned away")
+	}
+	for _, c := range all { // the client of a held one may leave
+		if !c.other.gone {
+			core.Closed(c.other.conn, nil)
+		}
+	}
+	r.pass(3*time.Second, 10*time.Millisecond)
+	if core.Conns() > 2 { // c and the link
+		t.Errorf("%d connections are left", core.Conns())
+	}
+}

@@ -18,6 +18,7 @@ import (
 // one event; and a link with a thousand requests in one read does not hold up who has one.
 const (
 	lateTurn  = 500 * time.Microsecond
+	lateRead  = 4 << 10                // bytes read at a time: what a flood sends behind its first frames is not looked at
 	lateBatch = 16                     // events looked at together; each may take its time
 	lateCheap = 200 * time.Microsecond // an event of a connection that may join the others
 	lateDear  = time.Millisecond       // an event of one that must leave them

@@ -378,7 +378,11 @@ func (l *Loop) readable(c *conn, events uint32) {
 		l.forward(c)
 		return
 	}
-	n, err := readNow(c.fd, l.read)
+	buf := l.read
+	if c.late != lateNot {
+		buf = buf[:lateRead]
+	}
+	n, err := readNow(c.fd, buf)
 	if n < lateBulk || c.late != lateNot {
 		l.arrived(c, n, err)
 		return
