@@ -73,10 +73,7 @@ func (c *conn) send(p []byte) {
 		}
 	}
 	if len(p) > 0 {
-		if c.pending == nil {
-			c.pending = c.loop.unsent.get()
-		}
-		c.pending = append(c.pending, p...)
+		c.pending = c.loop.unsent.add(c.pending, p)
 		c.loop.interest(c)
 	}
 }
@@ -114,7 +111,7 @@ func (c *conn) sendPending() {
 		return
 	}
 	if len(p) < len(c.pending) {
-		c.pending = c.pending[:copy(c.pending, p)]
+		c.pending = c.loop.unsent.rest(c.pending, p)
 	}
 }
 
@@ -122,33 +119,6 @@ func (c *conn) sendPending() {
 func (c *conn) dropPending() {
 	c.loop.unsent.put(c.pending)
 	c.pending = nil
-}
-
-// unsent keeps buffers for what the kernel does not take at once. A response larger than a socket's
-// first buffer needs one each time; without reuse that was most of the garbage there is.
-type unsent struct{ free [][]byte }
-
-const (
-	maxUnsent     = 16
-	maxUnsentSize = 512 << 10
-)
-
-// get gives an empty buffer, or nil if none is kept.
-func (u *unsent) get() []byte {
-	n := len(u.free) - 1
-	if n < 0 {
-		return nil
-	}
-	p := u.free[n]
-	u.free[n] = nil
-	u.free = u.free[:n]
-	return p
-}
-
-func (u *unsent) put(p []byte) {
-	if cap(p) > 0 && cap(p) <= maxUnsentSize && len(u.free) < maxUnsent {
-		u.free = append(u.free, p[:0])
-	}
 }
 
 // write is Host.Write.
