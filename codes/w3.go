@@ -41,7 +41,7 @@ func init() {
 			"A peer connected to the link listener and did not finish its TLS handshake within 5 seconds, or, while more than 1024 did so at once, was the oldest of those and of the address that most of them came from. It was closed; nobody's identity was proved.",
 			"Look at who connects and says nothing: a port scanner, a health check of plain TCP, an attack:\n    ss -tn state established sport = :PORT"},
 		Entry{"W3017", "A client that abuses HTTP/2 makes connections faster than they may begin",
-			"Connections from one address were ended for abuse (W3005) three times and more within seconds, and new ones keep coming. They begin one after the other, a hundred a second; those that would have to wait longer than 2 seconds are closed. Connections that are there, HTTP/1 ones, and all from other addresses are served as ever.",
+			"Connections from one address were ended for abuse (W3005) three times and more within seconds, and new ones keep coming. They begin one after the other, a hundred a second; those that would have to wait longer than half a second are closed. Connections that are there, HTTP/1 ones, and all from other addresses are served as ever.",
 			"The proxy's log names the address and what it did. When it stops, everything is as before within 20 seconds."},
 		Entry{"W3020", "The proxy cannot listen",
 			"An address of the proxy's configuration cannot be bound, so the proxy did not start.",

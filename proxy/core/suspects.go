@@ -37,7 +37,7 @@ const (
 
 	holdFrom  = 3 // offences: two are suspicious, the third in a row is an attack
 	holdEvery = 10 * time.Millisecond
-	maxHold   = 2 * time.Second
+	maxHold   = 500 * time.Millisecond // whoever leaves meanwhile is noticed then
 )
 
 // now gives the level at a time.
