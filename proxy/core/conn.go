@@ -214,6 +214,15 @@ func (cn *Conn) abort() {
 	}
 }
 
+// breakOff resets the connection of a tunnel, behind what was said before: as TCP would have it, a
+// reset ends what may follow, and what is under way arrives if the reader has room for it.
+func (cn *Conn) breakOff() {
+	if len(cn.out) > 0 && !cn.closed && !cn.connecting {
+		cn.core.host.Write(cn, cn.out)
+	}
+	cn.abort()
+}
+
 // setReading turns reading on or off.
 func (cn *Conn) setReading(on bool) {
 	if cn.reading != on && !cn.closed {

@@ -350,7 +350,11 @@ func (s *h1Client) trailersUp(x *exchange, f []message.Field) {
 func (s *h1Client) resetUp(*exchange, h2.ErrCode) {
 	s.x = nil
 	s.forget()
-	s.c.abort()
+	if s.raw {
+		s.c.breakOff()
+	} else {
+		s.c.abort()
+	}
 }
 
 func (s *h1Client) creditUp(*exchange, int) { s.c.setReading(true) }

@@ -488,9 +488,12 @@ func (s *h1Server) trailersDown(_ *exchange, f []message.Field) {
 func (s *h1Server) resetDown(*exchange, h2.ErrCode) {
 	s.closing = true
 	s.x = nil
-	if s.raw || s.toClose || s.isHEAD {
+	switch {
+	case s.raw:
+		s.c.breakOff()
+	case s.toClose || s.isHEAD:
 		s.c.abort()
-	} else {
+	default:
 		s.c.close()
 	}
 }

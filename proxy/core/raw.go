@@ -152,7 +152,7 @@ func (r *raw) sendDown(_ *exchange, p []byte, end bool) int {
 }
 
 func (r *raw) trailersDown(x *exchange, _ []message.Field) { r.sendDown(x, nil, true) }
-func (r *raw) resetDown(*exchange, h2.ErrCode)             { r.x = nil; r.c.abort() }
+func (r *raw) resetDown(*exchange, h2.ErrCode)             { r.x = nil; r.c.breakOff() }
 func (r *raw) creditDown(*exchange, int)                   { r.c.setReading(true) }
 func (r *raw) endDown(*exchange)                           { r.end() }
 
@@ -170,7 +170,7 @@ func (r *raw) sendUp(x *exchange, p []byte, end bool) int {
 }
 
 func (r *raw) trailersUp(x *exchange, _ []message.Field) { r.sendUp(x, nil, true) }
-func (r *raw) resetUp(*exchange, h2.ErrCode)             { r.x = nil; r.c.abort() }
+func (r *raw) resetUp(*exchange, h2.ErrCode)             { r.x = nil; r.c.breakOff() }
 func (r *raw) creditUp(*exchange, int)                   { r.c.setReading(true) }
 func (r *raw) endUp(*exchange)                           { r.end() }
 
