@@ -40,7 +40,9 @@ type Limits struct {
 	MaxParked        int           // 1000: requests waiting for one connection or discovery answer
 	MaxPoolConns     int           // 1024: HTTP/1 connections to one application
 	MaxConns         int           // 60,000: all connections of the loop
-	MaxHeld          int           // 12 MiB: memory for what waits for peers to read it, on the loop
+	// MaxHeld is the memory for what waits for peers to read it, on the loop. 12 MiB: above it those that
+	// take nothing for a second or two are cut off; above hardHeld times as much anybody, at once.
+	MaxHeld int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -106,6 +108,7 @@ type Core struct {
 	nconns        int
 	held          int     // bytes that wait for peers to read them
 	parked        int     // bytes of bodies whose requests have nowhere to go yet
+	sweep         timer   // looks for those that do not read while much is held
 	shedding      []*Conn // scratch of shed
 	dirty         []*Conn // have output or something to do at the end of the batch
 	bufs          buffers
@@ -197,6 +200,7 @@ func New(cfg Config) *Core {
 		c.log = slog.New(slog.DiscardHandler)
 	}
 	c.wheel.init(cfg.Now)
+	c.sweep.fire = c.lookAround
 	c.table, _ = decide.Compile(nil, &decide.View{})
 	return c
 }
@@ -226,7 +230,7 @@ func (c *Core) SetTable(t *decide.Table) {
 // Flush writes everything that the batch produced. The driver calls it once after the events of
 // one wake-up, so that all frames of a batch share a record and a system call.
 func (c *Core) Flush() {
-	for len(c.dirty) > 0 || len(c.serving) > 0 || c.shed() {
+	for len(c.dirty) > 0 || len(c.serving) > 0 || c.shed(c.limits.MaxHeld*hardHeld, false) {
 		c.serveWaiters()
 		if len(c.dirty) == 0 {
 			continue
