@@ -57,9 +57,9 @@ func (r *runner) carryOnLoops(ctx context.Context, w *work) (sample, error) {
 		if err != nil {
 			return sample{}, err
 		}
-		// One more is the Go runtime's own, if it has one.
-		if n != loops && n != loops+1 {
-			return sample{}, fmt.Errorf("%s has %d epoll descriptors, want one for each of %d loops, and perhaps the runtime's", p.name, n, loops)
+		// Each loop has a second one, for newcomers; one more is the Go runtime's own, if it has one.
+		if n != 2*loops && n != 2*loops+1 {
+			return sample{}, fmt.Errorf("%s has %d epoll descriptors, want two for each of %d loops, and perhaps the runtime's", p.name, n, loops)
 		}
 	}
 	return r.carry(ctx, w)
