@@ -64,20 +64,15 @@ type Decision struct {
 	rand     uint64
 }
 
-// Timeouts returns those of the rule; the zero value if none are set.
-func (d *Decision) Timeouts() model.Timeouts {
-	if d.Rule == nil {
-		return model.Timeouts{}
+// Calls returns how the request is tried: as its rule says, or else its port. Not to be changed.
+func (d *Decision) Calls() *model.Calls {
+	if d.Rule != nil && d.Rule.Model.Calls != nil {
+		return d.Rule.Model.Calls
 	}
-	return d.Rule.Timeouts
-}
-
-// Retry returns the rule's retry settings, or nil.
-func (d *Decision) Retry() *model.Retry {
-	if d.Rule == nil {
-		return nil
+	if d.port == nil {
+		return &model.DefaultPolicy.Calls
 	}
-	return d.Rule.Retry
+	return &model.PolicyOf(d.port.Port.Policy).Calls
 }
 
 // Refusals whose reason does not depend on the configuration.

@@ -105,7 +105,7 @@ func uitoa(p uint16) string {
 func checkReasons(t *testing.T, d *decide.Decision, why *decide.Reasons) {
 	t.Helper()
 	chosen, last := 0, decide.Step("")
-	order := []decide.Step{decide.StepCanonical, decide.StepService, decide.StepRoute, decide.StepRule, decide.StepFilters, decide.StepBackend, decide.StepEndpoints}
+	order := []decide.Step{decide.StepCanonical, decide.StepService, decide.StepRoute, decide.StepRule, decide.StepFilters, decide.StepBackend, decide.StepCalls, decide.StepEndpoints}
 	for _, r := range why.Steps {
 		if slices.Index(order, r.Step) < slices.Index(order, last) {
 			t.Fatalf("step %s after %s: %+v", r.Step, last, why.Steps)

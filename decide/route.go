@@ -14,14 +14,12 @@ type Route struct {
 	Label string // "HTTPRoute shop/cart", for metrics and reasons
 }
 
-// Rule is a compiled rule. Its timeouts and retry settings are carried as data.
+// Rule is a compiled rule. How its requests are tried is carried as data (Decision.Calls).
 type Rule struct {
 	Route    *Route
 	Model    *model.Rule
 	Index    int
 	Label    string // "HTTPRoute shop/cart rule 0"
-	Timeouts model.Timeouts
-	Retry    *model.Retry // nil: none configured
 	Backends []*Backend
 
 	total   uint64 // of the weights
@@ -151,8 +149,7 @@ func (c *compiler) rule(route *Route, i int) *Rule {
 	m := &route.Model.Rules[i]
 	r := &Rule{
 		Route: route, Model: m, Index: i,
-		Label:    route.Label + " rule " + strconv.Itoa(i),
-		Timeouts: m.Timeouts, Retry: m.Retry,
+		Label: route.Label + " rule " + strconv.Itoa(i),
 	}
 	for j := range m.Backends {
 		b := c.backend(&m.Backends[j])

@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"reflect"
 	"slices"
 	"sort"
 	"strconv"
@@ -114,22 +115,22 @@ func (c *compiler) problem(object, source, what, effect string) {
 
 // resolve finds the endpoint set of a backend, or says why there can be none.
 func (c *compiler) resolve(k setKey) (set *EndpointSet, invalid string) {
-	protocol := model.ProtocolDetect
+	protocol, policy := model.ProtocolDetect, &model.DefaultPolicy
 	switch svc := c.view.Services[k.service]; {
 	case svc != nil:
 		i := slices.IndexFunc(svc.Ports, func(p model.Port) bool { return p.Port == k.port })
 		if i < 0 {
 			return nil, "BackendNotFound: Service " + k.service.String() + " has no port " + strconv.Itoa(int(k.port))
 		}
-		protocol = svc.Ports[i].Protocol
+		protocol, policy = svc.Ports[i].Protocol, model.PolicyOf(svc.Ports[i].Policy)
 	case c.view.Absent[k.service]:
 		return nil, "BackendNotFound: there is no Service " + k.service.String()
 	}
-	return c.set(k, protocol), ""
+	return c.set(k, protocol, policy), ""
 }
 
 // set returns the endpoint set for k, the previous table's if nothing in it changed.
-func (c *compiler) set(k setKey, protocol model.Protocol) *EndpointSet {
+func (c *compiler) set(k setKey, protocol model.Protocol, policy *model.Policy) *EndpointSet {
 	if s := c.table.sets[k]; s != nil {
 		return s
 	}
@@ -138,11 +139,14 @@ func (c *compiler) set(k setKey, protocol model.Protocol) *EndpointSet {
 	if c.prev != nil {
 		old = c.prev.sets[k]
 	}
-	if old != nil && old.from == from && old.Protocol == protocol {
+	if old != nil && samePolicy(old.Policy, policy) {
+		policy = old.Policy // so that state that hangs on it lives on
+	}
+	if old != nil && old.from == from && old.Protocol == protocol && old.Policy == policy {
 		c.table.sets[k] = old
 		return old
 	}
-	s := &EndpointSet{Service: k.service, Port: k.port, Protocol: protocol, Known: from != nil, from: from}
+	s := &EndpointSet{Service: k.service, Port: k.port, Protocol: protocol, Policy: policy, Known: from != nil, from: from}
 	if from != nil {
 		for _, e := range from.Endpoints {
 			if e.Port == k.port {
@@ -150,7 +154,7 @@ func (c *compiler) set(k setKey, protocol model.Protocol) *EndpointSet {
 			}
 		}
 	}
-	if old != nil && old.Protocol == protocol && old.Known == s.Known && slices.Equal(old.Endpoints, s.Endpoints) {
+	if old != nil && old.Protocol == protocol && old.Policy == policy && old.Known == s.Known && slices.Equal(old.Endpoints, s.Endpoints) {
 		// The old set keeps pointing to the older Endpoints; the next Compile compares again.
 		c.table.sets[k] = old
 		return old
@@ -160,3 +164,7 @@ func (c *compiler) set(k setKey, protocol model.Protocol) *EndpointSet {
 	c.table.sets[k] = s
 	return s
 }
+
+// samePolicy compares by value: each update of a service that a proxy receives decodes its policy
+// anew.
+func samePolicy(a, b *model.Policy) bool { return a == b || reflect.DeepEqual(a, b) }

@@ -66,6 +66,7 @@ type EndpointSet struct {
 	Endpoints []model.Endpoint // in the order of the view
 	Version   uint64           // differs whenever the set differs; grows along a chain of tables
 	Known     bool             // false: the view has no endpoints object of the service yet
+	Policy    *model.Policy    // of the service's port; never nil
 
 	from *model.Endpoints
 }

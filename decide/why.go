@@ -19,6 +19,7 @@ const (
 	StepRule      Step = "rule"
 	StepFilters   Step = "filters"
 	StepBackend   Step = "backend"
+	StepCalls     Step = "calls" // how the request is tried
 	StepEndpoints Step = "endpoints"
 )
 
@@ -69,7 +70,7 @@ func (w *Reasons) decided(q *Query, g *group, d *Decision) {
 	w.routes(q, g, d)
 	w.rules(q, g, d)
 	w.filters(d)
-	w.backend(d)
+	w.backend(d, !q.Opaque && !opaque(q.Port.Port.Protocol))
 }
 
 func (w *Reasons) canonical(q *Query) {
@@ -260,7 +261,8 @@ func describeRewrite(r *model.Rewrite) string {
 	return strings.Join(parts, ", ")
 }
 
-func (w *Reasons) backend(d *Decision) {
+// backend tells where the request goes, and how it is tried if somebody looks into it.
+func (w *Reasons) backend(d *Decision, seen bool) {
 	if d.Rule != nil && d.Code == CodeNoBackend {
 		w.add(StepBackend, "", d.Rule.Source(), Refused, d.Reason)
 		return
@@ -273,18 +275,15 @@ func (w *Reasons) backend(d *Decision) {
 	if d.Rule != nil {
 		source = d.Rule.Source()
 		detail = fmt.Sprintf("weight %d of %d", b.Model.Weight, d.Rule.total)
-		if t := d.Rule.Timeouts; t.Request > 0 || t.BackendRequest > 0 {
-			detail += fmt.Sprintf("; timeouts: request %v, each attempt %v", t.Request, t.BackendRequest)
-		}
-		if r := d.Rule.Retry; r != nil {
-			detail += fmt.Sprintf("; up to %d retries", r.Attempts)
-		}
 	}
 	if b.Invalid != "" {
 		w.add(StepBackend, b.label(), source, Refused, strings.TrimPrefix(detail+"; "+b.Invalid, "; "))
 		return
 	}
 	w.add(StepBackend, b.label(), source, Chosen, detail)
+	if d.Action == Forward && seen {
+		w.calls(d.Calls())
+	}
 	switch ready := len(b.Set.Endpoints); {
 	case d.Action != Forward:
 	case !b.Set.Known:

@@ -17,8 +17,9 @@ func TestReasonsTellEachStepAndTheOneFieldThatMissed(t *testing.T) {
 		to("v2", withHeaders(prefix("/api"), "cookie", "secret", "x-user", "beta")))
 	beta.Rules[0].Filters = []model.Filter{{RequestHeaders: &model.HeaderModifier{Set: []model.NameValue{{Name: "x-a", Value: "1"}}}},
 		{Mirror: &model.Mirror{Backend: backendTo("v3", 1), Numerator: 5, Denominator: 100}}}
-	beta.Rules[0].Timeouts = model.Timeouts{Request: 2 * time.Second}
-	beta.Rules[0].Retry = &model.Retry{Attempts: 2}
+	calls := model.DefaultPolicy.Calls
+	calls.Timeouts.Request, calls.Sources.Timeouts = 2*time.Second, "routes/cart-beta.yaml:9"
+	beta.Rules[0].Calls = &calls
 	web := httpRoute("web", to("cart"))
 	web.Namespace = "web"
 	table := compile(t, cart(main, beta, web))
@@ -37,7 +38,10 @@ rule | HTTPRoute shop/cart-beta rule 0 | routes/cart-beta.yaml:1 | chosen | path
 rule | HTTPRoute shop/cart rule 0 | routes/cart.yaml:1 | outranked | path prefix / matches too; its path is shorter
 filters | RequestHeaderModifier | routes/cart-beta.yaml:1 | ok | set x-a
 filters | RequestMirror | routes/cart-beta.yaml:1 | ok | to Service shop/v3:80, 5 of 100 requests
-backend | Service shop/v2:80 | routes/cart-beta.yaml:1 | chosen | weight 1 of 1; timeouts: request 2s, each attempt 0s; up to 2 retries
+backend | Service shop/v2:80 | routes/cart-beta.yaml:1 | chosen | weight 1 of 1
+calls | timeouts | routes/cart-beta.yaml:9 | ok | request 2s, one try unlimited
+calls | retry | default | ok | up to 2 more tries after what was not processed; waits up to 250ms
+calls | budget | default | ok | 20 % of the requests of 10s, and 10 a second
 endpoints | Service shop/v2:80 | | missed | nothing is known of its endpoints yet`
 	if got := written(&why); got != strings.TrimSpace(want) {
 		t.Errorf("reasons are\n%s", got)
@@ -65,6 +69,53 @@ func TestReasonsOfRefusalsEndInTheReason(t *testing.T) {
 		if got[len(got)-1] != c.last {
 			t.Errorf("%s from %s ends in\n%s\nwant\n%s", c.path, c.ns, got[len(got)-1], c.last)
 		}
+	}
+}
+
+func TestReasonsTellOfEachPartThatIsOnWithItsSource(t *testing.T) {
+	p := model.DefaultPolicy
+	p.Calls = model.Calls{
+		Timeouts: model.Timeouts{BackendRequest: time.Second},
+		Retry:    model.Retry{On: model.RetryReset | model.RetryTimeout | model.RetryCodes | model.RetryGRPC, Codes: []int{503, 504}, GRPC: []int{14}, Attempts: 1, BackoffMax: time.Second, Idempotent: true},
+		Hedge:    &model.Hedge{Percentile: 99.9, Min: time.Millisecond},
+		Faults:   []model.Fault{{Headers: []model.ValueMatch{{Name: "x-test"}}, PerMillion: 5000, Delay: time.Second, Status: 503}, {PerMillion: 1e6, GRPC: 14}, {Reset: true}, {BytesPS: 9}},
+		Session:  &model.Session{Name: "s", Absolute: time.Hour},
+		Compare:  &model.Compare{Baseline: backendTo("v1", 1)},
+		Override: &model.Override{}, Priority: model.PriorityCritical,
+		Sources: model.CallSources{Timeouts: "1", Retry: "2", Hedge: "3", Faults: "4", Session: "5", Compare: "6", Override: "7", Priority: "8"},
+	}
+	s := cart()
+	s.Ports[0].Policy = &p
+	table := compile(t, s)
+	q, _ := query(t, table, request("GET /"))
+	var why decide.Reasons
+	table.Decide(q, &why)
+	want := `
+calls | timeouts | 1 | ok | request unlimited, one try 1s
+calls | retry | 2 | ok | up to 1 more tries after what was not processed, a broken connection, a try that took too long, status 503 504, grpc-status 14; waits up to 1s; declared repeatable
+calls | budget | default | ok | 0 % of the requests of 0s, and 0 a second
+calls | hedging | 3 | ok | a second request after the 99.9th percentile of latency, at least 1ms; if it may be repeated
+calls | fault | 4 | ok | delay 1s, status 503, for 0.5 % of the requests whose x-test matches
+calls | fault | 4 | ok | grpc-status 14, for 100 % of the requests
+calls | fault | 4 | ok | reset, for 0 % of the requests
+calls | fault | 4 | ok | 9 bytes a second, for 0 % of the requests
+calls | session | 5 | ok | kept by the cookie s, for at most 1h0m0s
+calls | comparison | 6 | ok | mirrored answers, with Service shop/v1:80 as the baseline
+calls | override | 7 | ok | a request with a signed token may name its backend
+calls | priority | 8 | ok | critical unless the request names one`
+	got := ""
+	for line := range strings.SplitSeq(written(&why), "\n") {
+		if strings.HasPrefix(line, "calls") {
+			got += "\n" + line
+		}
+	}
+	if got != want {
+		t.Errorf("got%s", got)
+	}
+	q.Opaque = true
+	why = decide.Reasons{}
+	if table.Decide(q, &why); strings.Contains(written(&why), "calls |") {
+		t.Error("a connection that nobody looks into has tries")
 	}
 }
 

@@ -62,6 +62,9 @@ type Port struct {
 	Name     string
 	Port     uint16
 	Protocol Protocol
+	// Policy of a service's port. Of a workload's port: that of the service that selects it, for its
+	// Guard. nil: the defaults.
+	Policy *Policy
 }
 
 // Endpoints is who answers for a service, port by port.
@@ -96,7 +99,13 @@ type Workload struct {
 	Link     netip.AddrPort
 	Zone     string
 	Node     string
+	Peers    Peers
 }
+
+// Peers is the place of a workload among all live workloads of the same identity, sorted by name:
+// its coordinate on the ring of clients of a deterministic aperture. Index is below Count; the zero
+// value means that it is not known.
+type Peers struct{ Index, Count int }
 
 // RouteKind tells which Gateway API kind a route was.
 type RouteKind uint8
@@ -131,22 +140,14 @@ type Rule struct {
 	Matches  []Match // any of them; empty means everything
 	Filters  []Filter
 	Backends []Backend
-	Timeouts Timeouts
-	Retry    *Retry
+	Calls    *Calls // how its requests are tried, a whole value; nil: as the port's policy says
 	Source   string // file:line
 }
 
-// Timeouts of a rule (HTTPRouteTimeouts). 0 means not set; the proxy's default applies.
+// Timeouts of requests (HTTPRouteTimeouts). 0 means no limit.
 type Timeouts struct {
-	Request        time.Duration // from the request's head to the response's end
-	BackendRequest time.Duration // one attempt
-}
-
-// Retry of a rule (HTTPRouteRetry).
-type Retry struct {
-	Codes    []int
-	Attempts int // tries after the first
-	Backoff  time.Duration
+	Request        time.Duration // from the request's head to the response's end, all tries included
+	BackendRequest time.Duration // one try
 }
 
 // PathKind is how a path is compared.

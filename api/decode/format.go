@@ -1,8 +1,11 @@
 package decode
 
 import (
+	"net"
 	"net/netip"
 	"regexp"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -46,6 +49,9 @@ var Formats = map[string]Format{
 	"label-value":      pattern("letters, digits, '-', '_' and '.', at most 63 of them", 63, `^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$`),
 	"app-protocol":     pattern("a protocol's name, such as http, grpc, tcp or kubernetes.io/h2c", 316, `^`+labelKey+`$`),
 	"port-or-name":     pattern("a port number from 1 to 65535 or the name of a workload's port", 63, `^`+label+`$`),
+	"spiffe-ids":       pattern("a SPIFFE ID, such as spiffe://weft.local/ns/shop/sa/web, or the beginning of some, such as spiffe://weft.local/ns/shop/*", 2048, `^spiffe://[a-z0-9._-]{1,255}((/[A-Za-z0-9._-]+)+(/\*)?|/\*)$`),
+	"ed25519-key":      pattern("an Ed25519 public key, 32 bytes in base64", 44, `^[A-Za-z0-9+/]{43}=$`),
+	"host-port":        pattern("a host and a port, such as ratelimit.shop:8081 or [fd00::7]:8081", 261, `^([a-z0-9]([-a-z0-9.]*[a-z0-9])?|\[[0-9a-f:]+\]):[0-9]{1,5}$`).and(isHostPort),
 	"ip":               {Means: "an IP address, such as 10.0.0.7 or fd00::7", MaxLen: 64, ok: isIP},
 	"ip-or-none":       {Means: "an IP address, such as 10.0.0.7, or None", MaxLen: 64, ok: func(s string) bool { return s == "" || s == "None" || isIP(s) }},
 	"time":             {Means: "a time in RFC 3339, such as 2026-03-01T12:00:00Z", MaxLen: 64, ok: isTime},
@@ -69,6 +75,19 @@ func isIP(s string) bool {
 
 // notIP: Gateway API's host names are names; an address in their place never matches.
 func notIP(s string) bool { return !isIP(s) }
+
+// isHostPort looks at what the pattern cannot: the port's range, and the form of an address.
+func isHostPort(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
+		return false
+	}
+	return !strings.Contains(host, ":") || isIP(host)
+}
 
 func isTime(s string) bool {
 	_, err := time.Parse(time.RFC3339, s)

@@ -26,6 +26,8 @@ var kinds = []Kind{
 	{"TCPRoute", versions("v1", "v1alpha2"), func() any { return new(gateway.TCPRoute) }},
 	{"TLSRoute", versions("v1", "v1alpha2", "v1alpha3"), func() any { return new(gateway.TLSRoute) }},
 	{"ReferenceGrant", versions("v1", "v1beta1"), func() any { return new(gateway.ReferenceGrant) }},
+	{"XBackendTrafficPolicy", []string{gateway.ExperimentalGroup + "/v1alpha1"}, func() any { return new(gateway.XBackendTrafficPolicy) }},
+	{"TrafficPolicy", []string{weft.APIVersion}, func() any { return new(weft.TrafficPolicy) }},
 	{"Workload", []string{weft.APIVersion}, func() any { return new(weft.Workload) }},
 }
 

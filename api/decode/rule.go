@@ -5,14 +5,18 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Rule is what a field must satisfy, read from its rule tag: words separated by commas.
 //
 //	required            it must be written
 //	default=V           its value if it is not written
+//	assume=V            what holds if it is not written, here or in what lies below; the field stays empty
 //	enum=A|B            the values it may have
 //	min=N, max=N        the range of a number
+//	minDuration=D, maxDuration=D
+//	                    the range of a duration
 //	minLen=N, maxLen=N  the length of a string, in bytes
 //	minItems, maxItems  the length of a list
 //	format=F            the form of a string (see formats)
@@ -23,9 +27,11 @@ import (
 // On a list, enum, min, max, minLen, maxLen and format speak of the items; on a map, of the values.
 type Rule struct {
 	Required           bool
-	Default            *string
+	Default, Assume    *string
 	Enum               []string
 	Min, Max           *int64
+	// MinDuration and MaxDuration; 0: no bound.
+	MinDuration, MaxDuration time.Duration
 	MinLen, MaxLen     int // 0: no bound
 	MinItems, MaxItems int // 0: no bound
 	Format, KeyFormat  string
@@ -81,6 +87,13 @@ func parseRule(tag string) (r Rule) {
 		}
 		return n
 	}
+	duration := func(s string) time.Duration {
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			panic("decode: malformed rule tag " + tag)
+		}
+		return d
+	}
 	for word := range strings.SplitSeq(tag, ",") {
 		key, value, _ := strings.Cut(word, "=")
 		switch key {
@@ -88,6 +101,12 @@ func parseRule(tag string) (r Rule) {
 			r.Required = true
 		case "default":
 			r.Default = &value
+		case "assume":
+			r.Assume = &value
+		case "minDuration":
+			r.MinDuration = duration(value)
+		case "maxDuration":
+			r.MaxDuration = duration(value)
 		case "enum":
 			r.Enum = strings.Split(value, "|")
 		case "min":

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -39,8 +40,44 @@ func (d *decoder) str(n *yaml.Node, v reflect.Value, r Rule, path string) {
 		d.fail(n, "W1011", subject(path)+" is too long", fmt.Sprintf("%d bytes; at most %d are allowed", len(s), r.MaxLen))
 	case r.Format != "":
 		d.format(n, s, r.Format, subject(path))
+		d.span(n, s, r, path)
 	}
 	v.SetString(s)
+}
+
+// span checks the range of a duration; one of another form was reported before.
+func (d *decoder) span(n *yaml.Node, s string, r Rule, path string) {
+	if r.MinDuration == 0 && r.MaxDuration == 0 {
+		return
+	}
+	got, err := time.ParseDuration(s)
+	if err != nil || got >= r.MinDuration && (r.MaxDuration == 0 || got <= r.MaxDuration) {
+		return
+	}
+	d.fail(n, "W1011", subject(path)+" is out of range", "found "+s, "write "+spanOf(r))
+}
+
+// spanOf says in words what a duration may be.
+func spanOf(r Rule) string {
+	if r.MaxDuration == 0 {
+		return "a duration of at least " + short(r.MinDuration)
+	}
+	if r.MinDuration == 0 {
+		return "a duration of at most " + short(r.MaxDuration)
+	}
+	return "a duration from " + short(r.MinDuration) + " to " + short(r.MaxDuration)
+}
+
+// short writes 1h0m0s as 1h.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 func (d *decoder) wrongType(n *yaml.Node, path, want, next string) {

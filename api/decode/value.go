@@ -279,7 +279,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, r Rule, path string, depth
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
 	item := r
-	item.MinItems, item.MaxItems, item.Unique, item.UniqueKey, item.Required, item.Default = 0, 0, false, "", false, nil
+	item.MinItems, item.MaxItems, item.Unique, item.UniqueKey, item.Required, item.Default, item.Assume = 0, 0, false, "", false, nil, nil
 	for i, c := range n.Content {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		if isNull(c) {

@@ -244,6 +244,165 @@ func (PathKind) EnumDescriptor() ([]byte, []int) {
 	return file_discovery_proto_rawDescGZIP(), []int{3}
 }
 
+type Algorithm int32
+
+const (
+	Algorithm_ALGORITHM_PEAK_EWMA     Algorithm = 0
+	Algorithm_ALGORITHM_LEAST_REQUEST Algorithm = 1
+	Algorithm_ALGORITHM_ROUND_ROBIN   Algorithm = 2
+	Algorithm_ALGORITHM_RANDOM        Algorithm = 3
+	Algorithm_ALGORITHM_PREQUAL       Algorithm = 4
+	Algorithm_ALGORITHM_RING_HASH     Algorithm = 5
+	Algorithm_ALGORITHM_MAGLEV        Algorithm = 6
+)
+
+// Enum value maps for Algorithm.
+var (
+	Algorithm_name = map[int32]string{
+		0: "ALGORITHM_PEAK_EWMA",
+		1: "ALGORITHM_LEAST_REQUEST",
+		2: "ALGORITHM_ROUND_ROBIN",
+		3: "ALGORITHM_RANDOM",
+		4: "ALGORITHM_PREQUAL",
+		5: "ALGORITHM_RING_HASH",
+		6: "ALGORITHM_MAGLEV",
+	}
+	Algorithm_value = map[string]int32{
+		"ALGORITHM_PEAK_EWMA":     0,
+		"ALGORITHM_LEAST_REQUEST": 1,
+		"ALGORITHM_ROUND_ROBIN":   2,
+		"ALGORITHM_RANDOM":        3,
+		"ALGORITHM_PREQUAL":       4,
+		"ALGORITHM_RING_HASH":     5,
+		"ALGORITHM_MAGLEV":        6,
+	}
+)
+
+func (x Algorithm) Enum() *Algorithm {
+	p := new(Algorithm)
+	*p = x
+	return p
+}
+
+func (x Algorithm) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Algorithm) Descriptor() protoreflect.EnumDescriptor {
+	return file_discovery_proto_enumTypes[4].Descriptor()
+}
+
+func (Algorithm) Type() protoreflect.EnumType {
+	return &file_discovery_proto_enumTypes[4]
+}
+
+func (x Algorithm) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Algorithm.Descriptor instead.
+func (Algorithm) EnumDescriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{4}
+}
+
+type HealthKind int32
+
+const (
+	HealthKind_HEALTH_HTTP HealthKind = 0
+	HealthKind_HEALTH_GRPC HealthKind = 1
+	HealthKind_HEALTH_TCP  HealthKind = 2
+)
+
+// Enum value maps for HealthKind.
+var (
+	HealthKind_name = map[int32]string{
+		0: "HEALTH_HTTP",
+		1: "HEALTH_GRPC",
+		2: "HEALTH_TCP",
+	}
+	HealthKind_value = map[string]int32{
+		"HEALTH_HTTP": 0,
+		"HEALTH_GRPC": 1,
+		"HEALTH_TCP":  2,
+	}
+)
+
+func (x HealthKind) Enum() *HealthKind {
+	p := new(HealthKind)
+	*p = x
+	return p
+}
+
+func (x HealthKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HealthKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_discovery_proto_enumTypes[5].Descriptor()
+}
+
+func (HealthKind) Type() protoreflect.EnumType {
+	return &file_discovery_proto_enumTypes[5]
+}
+
+func (x HealthKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HealthKind.Descriptor instead.
+func (HealthKind) EnumDescriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{5}
+}
+
+type LimitBy int32
+
+const (
+	LimitBy_LIMIT_ALL      LimitBy = 0
+	LimitBy_LIMIT_IDENTITY LimitBy = 1
+	LimitBy_LIMIT_HEADER   LimitBy = 2
+)
+
+// Enum value maps for LimitBy.
+var (
+	LimitBy_name = map[int32]string{
+		0: "LIMIT_ALL",
+		1: "LIMIT_IDENTITY",
+		2: "LIMIT_HEADER",
+	}
+	LimitBy_value = map[string]int32{
+		"LIMIT_ALL":      0,
+		"LIMIT_IDENTITY": 1,
+		"LIMIT_HEADER":   2,
+	}
+)
+
+func (x LimitBy) Enum() *LimitBy {
+	p := new(LimitBy)
+	*p = x
+	return p
+}
+
+func (x LimitBy) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LimitBy) Descriptor() protoreflect.EnumDescriptor {
+	return file_discovery_proto_enumTypes[6].Descriptor()
+}
+
+func (LimitBy) Type() protoreflect.EnumType {
+	return &file_discovery_proto_enumTypes[6]
+}
+
+func (x LimitBy) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LimitBy.Descriptor instead.
+func (LimitBy) EnumDescriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{6}
+}
+
 // ProxyMessage is what a proxy says on the stream.
 type ProxyMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1273,6 +1432,7 @@ type Port struct {
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Port          uint32                 `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`
 	Protocol      Protocol               `protobuf:"varint,3,opt,name=protocol,proto3,enum=weft.discovery.v1.Protocol" json:"protocol,omitempty"`
+	Policy        *Policy                `protobuf:"bytes,4,opt,name=policy,proto3" json:"policy,omitempty"` // unset: the defaults
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1326,6 +1486,13 @@ func (x *Port) GetProtocol() Protocol {
 		return x.Protocol
 	}
 	return Protocol_PROTOCOL_DETECT
+}
+
+func (x *Port) GetPolicy() *Policy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
 }
 
 type Endpoints struct {
@@ -1558,6 +1725,7 @@ type Workload struct {
 	Link          *AddrPort              `protobuf:"bytes,6,opt,name=link,proto3" json:"link,omitempty"`
 	Zone          string                 `protobuf:"bytes,7,opt,name=zone,proto3" json:"zone,omitempty"`
 	Node          string                 `protobuf:"bytes,8,opt,name=node,proto3" json:"node,omitempty"`
+	Peers         *Peers                 `protobuf:"bytes,9,opt,name=peers,proto3" json:"peers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1648,6 +1816,66 @@ func (x *Workload) GetNode() string {
 	return ""
 }
 
+func (x *Workload) GetPeers() *Peers {
+	if x != nil {
+		return x.Peers
+	}
+	return nil
+}
+
+// Peers is the place of a workload among all live ones of its identity, sorted by name.
+type Peers struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Count         uint32                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"` // 0: not known
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Peers) Reset() {
+	*x = Peers{}
+	mi := &file_discovery_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Peers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Peers) ProtoMessage() {}
+
+func (x *Peers) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Peers.ProtoReflect.Descriptor instead.
+func (*Peers) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Peers) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Peers) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 // Bundle is the trust roots of the mesh.
 type Bundle struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1659,7 +1887,7 @@ type Bundle struct {
 
 func (x *Bundle) Reset() {
 	*x = Bundle{}
-	mi := &file_discovery_proto_msgTypes[19]
+	mi := &file_discovery_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +1899,7 @@ func (x *Bundle) String() string {
 func (*Bundle) ProtoMessage() {}
 
 func (x *Bundle) ProtoReflect() protoreflect.Message {
-	mi := &file_discovery_proto_msgTypes[19]
+	mi := &file_discovery_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1912,7 @@ func (x *Bundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bundle.ProtoReflect.Descriptor instead.
 func (*Bundle) Descriptor() ([]byte, []int) {
-	return file_discovery_proto_rawDescGZIP(), []int{19}
+	return file_discovery_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Bundle) GetTrustDomain() string {
@@ -1716,7 +1944,7 @@ type Route struct {
 
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_discovery_proto_msgTypes[20]
+	mi := &file_discovery_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1728,7 +1956,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_discovery_proto_msgTypes[20]
+	mi := &file_discovery_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1741,7 +1969,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_discovery_proto_rawDescGZIP(), []int{20}
+	return file_discovery_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Route) GetKind() RouteKind {
@@ -1794,22 +2022,20 @@ func (x *Route) GetSource() string {
 }
 
 type Rule struct {
-	state                 protoimpl.MessageState `protogen:"open.v1"`
-	Name                  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Matches               []*Match               `protobuf:"bytes,2,rep,name=matches,proto3" json:"matches,omitempty"`
-	Filters               []*Filter              `protobuf:"bytes,3,rep,name=filters,proto3" json:"filters,omitempty"`
-	Backends              []*Backend             `protobuf:"bytes,4,rep,name=backends,proto3" json:"backends,omitempty"`
-	RequestTimeout        int64                  `protobuf:"varint,5,opt,name=request_timeout,json=requestTimeout,proto3" json:"request_timeout,omitempty"`                        // nanoseconds; 0: not set
-	BackendRequestTimeout int64                  `protobuf:"varint,6,opt,name=backend_request_timeout,json=backendRequestTimeout,proto3" json:"backend_request_timeout,omitempty"` // nanoseconds; 0: not set
-	Retry                 *Retry                 `protobuf:"bytes,7,opt,name=retry,proto3" json:"retry,omitempty"`
-	Source                string                 `protobuf:"bytes,8,opt,name=source,proto3" json:"source,omitempty"`
-	unknownFields         protoimpl.UnknownFields
-	sizeCache             protoimpl.SizeCache
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Matches       []*Match               `protobuf:"bytes,2,rep,name=matches,proto3" json:"matches,omitempty"`
+	Filters       []*Filter              `protobuf:"bytes,3,rep,name=filters,proto3" json:"filters,omitempty"`
+	Backends      []*Backend             `protobuf:"bytes,4,rep,name=backends,proto3" json:"backends,omitempty"`
+	Source        string                 `protobuf:"bytes,8,opt,name=source,proto3" json:"source,omitempty"`
+	Calls         *Calls                 `protobuf:"bytes,9,opt,name=calls,proto3" json:"calls,omitempty"` // unset: as the port's policy says
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_discovery_proto_msgTypes[21]
+	mi := &file_discovery_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1821,7 +2047,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_discovery_proto_msgTypes[21]
+	mi := &file_discovery_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1834,7 +2060,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_discovery_proto_rawDescGZIP(), []int{21}
+	return file_discovery_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Rule) GetName() string {
@@ -1865,27 +2091,6 @@ func (x *Rule) GetBackends() []*Backend {
 	return nil
 }
 
-func (x *Rule) GetRequestTimeout() int64 {
-	if x != nil {
-		return x.RequestTimeout
-	}
-	return 0
-}
-
-func (x *Rule) GetBackendRequestTimeout() int64 {
-	if x != nil {
-		return x.BackendRequestTimeout
-	}
-	return 0
-}
-
-func (x *Rule) GetRetry() *Retry {
-	if x != nil {
-		return x.Retry
-	}
-	return nil
-}
-
 func (x *Rule) GetSource() string {
 	if x != nil {
 		return x.Source
@@ -1893,64 +2098,11 @@ func (x *Rule) GetSource() string {
 	return ""
 }
 
-type Retry struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Codes         []uint32               `protobuf:"varint,1,rep,packed,name=codes,proto3" json:"codes,omitempty"`
-	Attempts      uint32                 `protobuf:"varint,2,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	Backoff       int64                  `protobuf:"varint,3,opt,name=backoff,proto3" json:"backoff,omitempty"` // nanoseconds
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Retry) Reset() {
-	*x = Retry{}
-	mi := &file_discovery_proto_msgTypes[22]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Retry) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Retry) ProtoMessage() {}
-
-func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_discovery_proto_msgTypes[22]
+func (x *Rule) GetCalls() *Calls {
 	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Retry.ProtoReflect.Descriptor instead.
-func (*Retry) Descriptor() ([]byte, []int) {
-	return file_discovery_proto_rawDescGZIP(), []int{22}
-}
-
-func (x *Retry) GetCodes() []uint32 {
-	if x != nil {
-		return x.Codes
+		return x.Calls
 	}
 	return nil
-}
-
-func (x *Retry) GetAttempts() uint32 {
-	if x != nil {
-		return x.Attempts
-	}
-	return 0
-}
-
-func (x *Retry) GetBackoff() int64 {
-	if x != nil {
-		return x.Backoff
-	}
-	return 0
 }
 
 type Match struct {
@@ -2889,6 +3041,1611 @@ func (x *Backend) GetInvalid() string {
 	return ""
 }
 
+type Policy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Balance       *Balance               `protobuf:"bytes,1,opt,name=balance,proto3" json:"balance,omitempty"`
+	Outlier       *Outlier               `protobuf:"bytes,2,opt,name=outlier,proto3" json:"outlier,omitempty"`
+	Health        *HealthCheck           `protobuf:"bytes,3,opt,name=health,proto3" json:"health,omitempty"` // unset: none
+	Calls         *Calls                 `protobuf:"bytes,4,opt,name=calls,proto3" json:"calls,omitempty"`
+	Guard         *Guard                 `protobuf:"bytes,5,opt,name=guard,proto3" json:"guard,omitempty"`
+	Source        string                 `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Policy) Reset() {
+	*x = Policy{}
+	mi := &file_discovery_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Policy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Policy) ProtoMessage() {}
+
+func (x *Policy) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Policy.ProtoReflect.Descriptor instead.
+func (*Policy) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Policy) GetBalance() *Balance {
+	if x != nil {
+		return x.Balance
+	}
+	return nil
+}
+
+func (x *Policy) GetOutlier() *Outlier {
+	if x != nil {
+		return x.Outlier
+	}
+	return nil
+}
+
+func (x *Policy) GetHealth() *HealthCheck {
+	if x != nil {
+		return x.Health
+	}
+	return nil
+}
+
+func (x *Policy) GetCalls() *Calls {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *Policy) GetGuard() *Guard {
+	if x != nil {
+		return x.Guard
+	}
+	return nil
+}
+
+func (x *Policy) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+type Balance struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Algorithm     Algorithm              `protobuf:"varint,1,opt,name=algorithm,proto3,enum=weft.discovery.v1.Algorithm" json:"algorithm,omitempty"`
+	Hash          *Hash                  `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	LoadBound     float64                `protobuf:"fixed64,3,opt,name=load_bound,json=loadBound,proto3" json:"load_bound,omitempty"`
+	SlowStart     int64                  `protobuf:"varint,4,opt,name=slow_start,json=slowStart,proto3" json:"slow_start,omitempty"`
+	PanicPercent  uint32                 `protobuf:"varint,5,opt,name=panic_percent,json=panicPercent,proto3" json:"panic_percent,omitempty"`
+	Locality      bool                   `protobuf:"varint,6,opt,name=locality,proto3" json:"locality,omitempty"`
+	ApertureMin   uint32                 `protobuf:"varint,7,opt,name=aperture_min,json=apertureMin,proto3" json:"aperture_min,omitempty"`
+	ApertureAbove uint32                 `protobuf:"varint,8,opt,name=aperture_above,json=apertureAbove,proto3" json:"aperture_above,omitempty"`
+	LoadReports   bool                   `protobuf:"varint,9,opt,name=load_reports,json=loadReports,proto3" json:"load_reports,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Balance) Reset() {
+	*x = Balance{}
+	mi := &file_discovery_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Balance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Balance) ProtoMessage() {}
+
+func (x *Balance) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Balance.ProtoReflect.Descriptor instead.
+func (*Balance) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *Balance) GetAlgorithm() Algorithm {
+	if x != nil {
+		return x.Algorithm
+	}
+	return Algorithm_ALGORITHM_PEAK_EWMA
+}
+
+func (x *Balance) GetHash() *Hash {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *Balance) GetLoadBound() float64 {
+	if x != nil {
+		return x.LoadBound
+	}
+	return 0
+}
+
+func (x *Balance) GetSlowStart() int64 {
+	if x != nil {
+		return x.SlowStart
+	}
+	return 0
+}
+
+func (x *Balance) GetPanicPercent() uint32 {
+	if x != nil {
+		return x.PanicPercent
+	}
+	return 0
+}
+
+func (x *Balance) GetLocality() bool {
+	if x != nil {
+		return x.Locality
+	}
+	return false
+}
+
+func (x *Balance) GetApertureMin() uint32 {
+	if x != nil {
+		return x.ApertureMin
+	}
+	return 0
+}
+
+func (x *Balance) GetApertureAbove() uint32 {
+	if x != nil {
+		return x.ApertureAbove
+	}
+	return 0
+}
+
+func (x *Balance) GetLoadReports() bool {
+	if x != nil {
+		return x.LoadReports
+	}
+	return false
+}
+
+type Hash struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Header        string                 `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Cookie        string                 `protobuf:"bytes,2,opt,name=cookie,proto3" json:"cookie,omitempty"`
+	Source        bool                   `protobuf:"varint,3,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hash) Reset() {
+	*x = Hash{}
+	mi := &file_discovery_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hash) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hash) ProtoMessage() {}
+
+func (x *Hash) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hash.ProtoReflect.Descriptor instead.
+func (*Hash) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *Hash) GetHeader() string {
+	if x != nil {
+		return x.Header
+	}
+	return ""
+}
+
+func (x *Hash) GetCookie() string {
+	if x != nil {
+		return x.Cookie
+	}
+	return ""
+}
+
+func (x *Hash) GetSource() bool {
+	if x != nil {
+		return x.Source
+	}
+	return false
+}
+
+type Outlier struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Consecutive   uint32                 `protobuf:"varint,1,opt,name=consecutive,proto3" json:"consecutive,omitempty"`
+	SuccessRate   float64                `protobuf:"fixed64,2,opt,name=success_rate,json=successRate,proto3" json:"success_rate,omitempty"`
+	SuccessWindow int64                  `protobuf:"varint,3,opt,name=success_window,json=successWindow,proto3" json:"success_window,omitempty"`
+	SlowFactor    float64                `protobuf:"fixed64,4,opt,name=slow_factor,json=slowFactor,proto3" json:"slow_factor,omitempty"`
+	Eject         int64                  `protobuf:"varint,5,opt,name=eject,proto3" json:"eject,omitempty"`
+	EjectMax      int64                  `protobuf:"varint,6,opt,name=eject_max,json=ejectMax,proto3" json:"eject_max,omitempty"`
+	MaxPercent    uint32                 `protobuf:"varint,7,opt,name=max_percent,json=maxPercent,proto3" json:"max_percent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Outlier) Reset() {
+	*x = Outlier{}
+	mi := &file_discovery_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Outlier) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Outlier) ProtoMessage() {}
+
+func (x *Outlier) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Outlier.ProtoReflect.Descriptor instead.
+func (*Outlier) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *Outlier) GetConsecutive() uint32 {
+	if x != nil {
+		return x.Consecutive
+	}
+	return 0
+}
+
+func (x *Outlier) GetSuccessRate() float64 {
+	if x != nil {
+		return x.SuccessRate
+	}
+	return 0
+}
+
+func (x *Outlier) GetSuccessWindow() int64 {
+	if x != nil {
+		return x.SuccessWindow
+	}
+	return 0
+}
+
+func (x *Outlier) GetSlowFactor() float64 {
+	if x != nil {
+		return x.SlowFactor
+	}
+	return 0
+}
+
+func (x *Outlier) GetEject() int64 {
+	if x != nil {
+		return x.Eject
+	}
+	return 0
+}
+
+func (x *Outlier) GetEjectMax() int64 {
+	if x != nil {
+		return x.EjectMax
+	}
+	return 0
+}
+
+func (x *Outlier) GetMaxPercent() uint32 {
+	if x != nil {
+		return x.MaxPercent
+	}
+	return 0
+}
+
+type HealthCheck struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          HealthKind             `protobuf:"varint,1,opt,name=kind,proto3,enum=weft.discovery.v1.HealthKind" json:"kind,omitempty"`
+	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Service       string                 `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`
+	Interval      int64                  `protobuf:"varint,4,opt,name=interval,proto3" json:"interval,omitempty"`
+	Timeout       int64                  `protobuf:"varint,5,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Unhealthy     uint32                 `protobuf:"varint,6,opt,name=unhealthy,proto3" json:"unhealthy,omitempty"`
+	Healthy       uint32                 `protobuf:"varint,7,opt,name=healthy,proto3" json:"healthy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HealthCheck) Reset() {
+	*x = HealthCheck{}
+	mi := &file_discovery_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HealthCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HealthCheck) ProtoMessage() {}
+
+func (x *HealthCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HealthCheck.ProtoReflect.Descriptor instead.
+func (*HealthCheck) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *HealthCheck) GetKind() HealthKind {
+	if x != nil {
+		return x.Kind
+	}
+	return HealthKind_HEALTH_HTTP
+}
+
+func (x *HealthCheck) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *HealthCheck) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *HealthCheck) GetInterval() int64 {
+	if x != nil {
+		return x.Interval
+	}
+	return 0
+}
+
+func (x *HealthCheck) GetTimeout() int64 {
+	if x != nil {
+		return x.Timeout
+	}
+	return 0
+}
+
+func (x *HealthCheck) GetUnhealthy() uint32 {
+	if x != nil {
+		return x.Unhealthy
+	}
+	return 0
+}
+
+func (x *HealthCheck) GetHealthy() uint32 {
+	if x != nil {
+		return x.Healthy
+	}
+	return 0
+}
+
+type Calls struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Timeouts      *Timeouts              `protobuf:"bytes,1,opt,name=timeouts,proto3" json:"timeouts,omitempty"`
+	Retry         *Retry                 `protobuf:"bytes,2,opt,name=retry,proto3" json:"retry,omitempty"`
+	Hedge         *Hedge                 `protobuf:"bytes,3,opt,name=hedge,proto3" json:"hedge,omitempty"`
+	Faults        []*FaultInjection      `protobuf:"bytes,4,rep,name=faults,proto3" json:"faults,omitempty"`
+	Session       *Session               `protobuf:"bytes,5,opt,name=session,proto3" json:"session,omitempty"`
+	Compare       *Compare               `protobuf:"bytes,6,opt,name=compare,proto3" json:"compare,omitempty"`
+	Override      *Override              `protobuf:"bytes,7,opt,name=override,proto3" json:"override,omitempty"`
+	Priority      int32                  `protobuf:"zigzag32,8,opt,name=priority,proto3" json:"priority,omitempty"`
+	Sources       *CallSources           `protobuf:"bytes,9,opt,name=sources,proto3" json:"sources,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Calls) Reset() {
+	*x = Calls{}
+	mi := &file_discovery_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Calls) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Calls) ProtoMessage() {}
+
+func (x *Calls) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Calls.ProtoReflect.Descriptor instead.
+func (*Calls) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *Calls) GetTimeouts() *Timeouts {
+	if x != nil {
+		return x.Timeouts
+	}
+	return nil
+}
+
+func (x *Calls) GetRetry() *Retry {
+	if x != nil {
+		return x.Retry
+	}
+	return nil
+}
+
+func (x *Calls) GetHedge() *Hedge {
+	if x != nil {
+		return x.Hedge
+	}
+	return nil
+}
+
+func (x *Calls) GetFaults() []*FaultInjection {
+	if x != nil {
+		return x.Faults
+	}
+	return nil
+}
+
+func (x *Calls) GetSession() *Session {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *Calls) GetCompare() *Compare {
+	if x != nil {
+		return x.Compare
+	}
+	return nil
+}
+
+func (x *Calls) GetOverride() *Override {
+	if x != nil {
+		return x.Override
+	}
+	return nil
+}
+
+func (x *Calls) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *Calls) GetSources() *CallSources {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+// CallSources says where each part of a Calls was written, file:line; empty: nowhere.
+type CallSources struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Timeouts      string                 `protobuf:"bytes,1,opt,name=timeouts,proto3" json:"timeouts,omitempty"`
+	Retry         string                 `protobuf:"bytes,2,opt,name=retry,proto3" json:"retry,omitempty"`
+	Budget        string                 `protobuf:"bytes,3,opt,name=budget,proto3" json:"budget,omitempty"`
+	Hedge         string                 `protobuf:"bytes,4,opt,name=hedge,proto3" json:"hedge,omitempty"`
+	Faults        string                 `protobuf:"bytes,5,opt,name=faults,proto3" json:"faults,omitempty"`
+	Session       string                 `protobuf:"bytes,6,opt,name=session,proto3" json:"session,omitempty"`
+	Compare       string                 `protobuf:"bytes,7,opt,name=compare,proto3" json:"compare,omitempty"`
+	Override      string                 `protobuf:"bytes,8,opt,name=override,proto3" json:"override,omitempty"`
+	Priority      string                 `protobuf:"bytes,9,opt,name=priority,proto3" json:"priority,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallSources) Reset() {
+	*x = CallSources{}
+	mi := &file_discovery_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallSources) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallSources) ProtoMessage() {}
+
+func (x *CallSources) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallSources.ProtoReflect.Descriptor instead.
+func (*CallSources) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *CallSources) GetTimeouts() string {
+	if x != nil {
+		return x.Timeouts
+	}
+	return ""
+}
+
+func (x *CallSources) GetRetry() string {
+	if x != nil {
+		return x.Retry
+	}
+	return ""
+}
+
+func (x *CallSources) GetBudget() string {
+	if x != nil {
+		return x.Budget
+	}
+	return ""
+}
+
+func (x *CallSources) GetHedge() string {
+	if x != nil {
+		return x.Hedge
+	}
+	return ""
+}
+
+func (x *CallSources) GetFaults() string {
+	if x != nil {
+		return x.Faults
+	}
+	return ""
+}
+
+func (x *CallSources) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *CallSources) GetCompare() string {
+	if x != nil {
+		return x.Compare
+	}
+	return ""
+}
+
+func (x *CallSources) GetOverride() string {
+	if x != nil {
+		return x.Override
+	}
+	return ""
+}
+
+func (x *CallSources) GetPriority() string {
+	if x != nil {
+		return x.Priority
+	}
+	return ""
+}
+
+type Timeouts struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Request        int64                  `protobuf:"varint,1,opt,name=request,proto3" json:"request,omitempty"`
+	BackendRequest int64                  `protobuf:"varint,2,opt,name=backend_request,json=backendRequest,proto3" json:"backend_request,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Timeouts) Reset() {
+	*x = Timeouts{}
+	mi := &file_discovery_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Timeouts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Timeouts) ProtoMessage() {}
+
+func (x *Timeouts) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Timeouts.ProtoReflect.Descriptor instead.
+func (*Timeouts) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *Timeouts) GetRequest() int64 {
+	if x != nil {
+		return x.Request
+	}
+	return 0
+}
+
+func (x *Timeouts) GetBackendRequest() int64 {
+	if x != nil {
+		return x.BackendRequest
+	}
+	return 0
+}
+
+type Retry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	On            uint32                 `protobuf:"varint,1,opt,name=on,proto3" json:"on,omitempty"` // bits of model.RetryOn
+	Codes         []uint32               `protobuf:"varint,2,rep,packed,name=codes,proto3" json:"codes,omitempty"`
+	Grpc          []uint32               `protobuf:"varint,3,rep,packed,name=grpc,proto3" json:"grpc,omitempty"`
+	Attempts      uint32                 `protobuf:"varint,4,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	Backoff       int64                  `protobuf:"varint,5,opt,name=backoff,proto3" json:"backoff,omitempty"`
+	BackoffMax    int64                  `protobuf:"varint,6,opt,name=backoff_max,json=backoffMax,proto3" json:"backoff_max,omitempty"`
+	Idempotent    bool                   `protobuf:"varint,7,opt,name=idempotent,proto3" json:"idempotent,omitempty"`
+	Body          uint32                 `protobuf:"varint,8,opt,name=body,proto3" json:"body,omitempty"`
+	Budget        *RetryBudget           `protobuf:"bytes,9,opt,name=budget,proto3" json:"budget,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retry) Reset() {
+	*x = Retry{}
+	mi := &file_discovery_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retry) ProtoMessage() {}
+
+func (x *Retry) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retry.ProtoReflect.Descriptor instead.
+func (*Retry) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *Retry) GetOn() uint32 {
+	if x != nil {
+		return x.On
+	}
+	return 0
+}
+
+func (x *Retry) GetCodes() []uint32 {
+	if x != nil {
+		return x.Codes
+	}
+	return nil
+}
+
+func (x *Retry) GetGrpc() []uint32 {
+	if x != nil {
+		return x.Grpc
+	}
+	return nil
+}
+
+func (x *Retry) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *Retry) GetBackoff() int64 {
+	if x != nil {
+		return x.Backoff
+	}
+	return 0
+}
+
+func (x *Retry) GetBackoffMax() int64 {
+	if x != nil {
+		return x.BackoffMax
+	}
+	return 0
+}
+
+func (x *Retry) GetIdempotent() bool {
+	if x != nil {
+		return x.Idempotent
+	}
+	return false
+}
+
+func (x *Retry) GetBody() uint32 {
+	if x != nil {
+		return x.Body
+	}
+	return 0
+}
+
+func (x *Retry) GetBudget() *RetryBudget {
+	if x != nil {
+		return x.Budget
+	}
+	return nil
+}
+
+type RetryBudget struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Percent       uint32                 `protobuf:"varint,1,opt,name=percent,proto3" json:"percent,omitempty"`
+	MinPerSecond  uint32                 `protobuf:"varint,2,opt,name=min_per_second,json=minPerSecond,proto3" json:"min_per_second,omitempty"`
+	Window        int64                  `protobuf:"varint,3,opt,name=window,proto3" json:"window,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryBudget) Reset() {
+	*x = RetryBudget{}
+	mi := &file_discovery_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryBudget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryBudget) ProtoMessage() {}
+
+func (x *RetryBudget) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryBudget.ProtoReflect.Descriptor instead.
+func (*RetryBudget) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *RetryBudget) GetPercent() uint32 {
+	if x != nil {
+		return x.Percent
+	}
+	return 0
+}
+
+func (x *RetryBudget) GetMinPerSecond() uint32 {
+	if x != nil {
+		return x.MinPerSecond
+	}
+	return 0
+}
+
+func (x *RetryBudget) GetWindow() int64 {
+	if x != nil {
+		return x.Window
+	}
+	return 0
+}
+
+type Hedge struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Percentile    float64                `protobuf:"fixed64,1,opt,name=percentile,proto3" json:"percentile,omitempty"`
+	Min           int64                  `protobuf:"varint,2,opt,name=min,proto3" json:"min,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hedge) Reset() {
+	*x = Hedge{}
+	mi := &file_discovery_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hedge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hedge) ProtoMessage() {}
+
+func (x *Hedge) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hedge.ProtoReflect.Descriptor instead.
+func (*Hedge) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *Hedge) GetPercentile() float64 {
+	if x != nil {
+		return x.Percentile
+	}
+	return 0
+}
+
+func (x *Hedge) GetMin() int64 {
+	if x != nil {
+		return x.Min
+	}
+	return 0
+}
+
+type FaultInjection struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Headers       []*ValueMatch          `protobuf:"bytes,1,rep,name=headers,proto3" json:"headers,omitempty"`
+	PerMillion    uint32                 `protobuf:"varint,2,opt,name=per_million,json=perMillion,proto3" json:"per_million,omitempty"`
+	Delay         int64                  `protobuf:"varint,3,opt,name=delay,proto3" json:"delay,omitempty"`
+	Status        uint32                 `protobuf:"varint,4,opt,name=status,proto3" json:"status,omitempty"`
+	Grpc          uint32                 `protobuf:"varint,5,opt,name=grpc,proto3" json:"grpc,omitempty"`
+	Reset_        bool                   `protobuf:"varint,6,opt,name=reset,proto3" json:"reset,omitempty"`
+	BytesPs       uint32                 `protobuf:"varint,7,opt,name=bytes_ps,json=bytesPs,proto3" json:"bytes_ps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FaultInjection) Reset() {
+	*x = FaultInjection{}
+	mi := &file_discovery_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FaultInjection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FaultInjection) ProtoMessage() {}
+
+func (x *FaultInjection) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FaultInjection.ProtoReflect.Descriptor instead.
+func (*FaultInjection) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *FaultInjection) GetHeaders() []*ValueMatch {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *FaultInjection) GetPerMillion() uint32 {
+	if x != nil {
+		return x.PerMillion
+	}
+	return 0
+}
+
+func (x *FaultInjection) GetDelay() int64 {
+	if x != nil {
+		return x.Delay
+	}
+	return 0
+}
+
+func (x *FaultInjection) GetStatus() uint32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *FaultInjection) GetGrpc() uint32 {
+	if x != nil {
+		return x.Grpc
+	}
+	return 0
+}
+
+func (x *FaultInjection) GetReset_() bool {
+	if x != nil {
+		return x.Reset_
+	}
+	return false
+}
+
+func (x *FaultInjection) GetBytesPs() uint32 {
+	if x != nil {
+		return x.BytesPs
+	}
+	return 0
+}
+
+type Session struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Header        bool                   `protobuf:"varint,2,opt,name=header,proto3" json:"header,omitempty"`
+	Absolute      int64                  `protobuf:"varint,3,opt,name=absolute,proto3" json:"absolute,omitempty"`
+	Permanent     bool                   `protobuf:"varint,4,opt,name=permanent,proto3" json:"permanent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Session) Reset() {
+	*x = Session{}
+	mi := &file_discovery_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Session) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Session) ProtoMessage() {}
+
+func (x *Session) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Session.ProtoReflect.Descriptor instead.
+func (*Session) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *Session) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Session) GetHeader() bool {
+	if x != nil {
+		return x.Header
+	}
+	return false
+}
+
+func (x *Session) GetAbsolute() int64 {
+	if x != nil {
+		return x.Absolute
+	}
+	return 0
+}
+
+func (x *Session) GetPermanent() bool {
+	if x != nil {
+		return x.Permanent
+	}
+	return false
+}
+
+type Compare struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Baseline      *Backend               `protobuf:"bytes,1,opt,name=baseline,proto3" json:"baseline,omitempty"`
+	Headers       []string               `protobuf:"bytes,2,rep,name=headers,proto3" json:"headers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Compare) Reset() {
+	*x = Compare{}
+	mi := &file_discovery_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Compare) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Compare) ProtoMessage() {}
+
+func (x *Compare) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Compare.ProtoReflect.Descriptor instead.
+func (*Compare) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *Compare) GetBaseline() *Backend {
+	if x != nil {
+		return x.Baseline
+	}
+	return nil
+}
+
+func (x *Compare) GetHeaders() []string {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+type Override struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"` // Ed25519
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Override) Reset() {
+	*x = Override{}
+	mi := &file_discovery_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Override) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Override) ProtoMessage() {}
+
+func (x *Override) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Override.ProtoReflect.Descriptor instead.
+func (*Override) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *Override) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+type Guard struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Concurrency   *Concurrency           `protobuf:"bytes,1,opt,name=concurrency,proto3" json:"concurrency,omitempty"`
+	Queue         *Queue                 `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	Priorities    []*PriorityRule        `protobuf:"bytes,3,rep,name=priorities,proto3" json:"priorities,omitempty"`
+	RateLimits    []*RateLimit           `protobuf:"bytes,4,rep,name=rate_limits,json=rateLimits,proto3" json:"rate_limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Guard) Reset() {
+	*x = Guard{}
+	mi := &file_discovery_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Guard) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Guard) ProtoMessage() {}
+
+func (x *Guard) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Guard.ProtoReflect.Descriptor instead.
+func (*Guard) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *Guard) GetConcurrency() *Concurrency {
+	if x != nil {
+		return x.Concurrency
+	}
+	return nil
+}
+
+func (x *Guard) GetQueue() *Queue {
+	if x != nil {
+		return x.Queue
+	}
+	return nil
+}
+
+func (x *Guard) GetPriorities() []*PriorityRule {
+	if x != nil {
+		return x.Priorities
+	}
+	return nil
+}
+
+func (x *Guard) GetRateLimits() []*RateLimit {
+	if x != nil {
+		return x.RateLimits
+	}
+	return nil
+}
+
+type Concurrency struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Adaptive      bool                   `protobuf:"varint,1,opt,name=adaptive,proto3" json:"adaptive,omitempty"`
+	Min           uint32                 `protobuf:"varint,2,opt,name=min,proto3" json:"min,omitempty"`
+	Max           uint32                 `protobuf:"varint,3,opt,name=max,proto3" json:"max,omitempty"`
+	Tolerance     float64                `protobuf:"fixed64,4,opt,name=tolerance,proto3" json:"tolerance,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Concurrency) Reset() {
+	*x = Concurrency{}
+	mi := &file_discovery_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Concurrency) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Concurrency) ProtoMessage() {}
+
+func (x *Concurrency) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Concurrency.ProtoReflect.Descriptor instead.
+func (*Concurrency) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *Concurrency) GetAdaptive() bool {
+	if x != nil {
+		return x.Adaptive
+	}
+	return false
+}
+
+func (x *Concurrency) GetMin() uint32 {
+	if x != nil {
+		return x.Min
+	}
+	return 0
+}
+
+func (x *Concurrency) GetMax() uint32 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *Concurrency) GetTolerance() float64 {
+	if x != nil {
+		return x.Tolerance
+	}
+	return 0
+}
+
+type Queue struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Target        int64                  `protobuf:"varint,1,opt,name=target,proto3" json:"target,omitempty"`
+	Interval      int64                  `protobuf:"varint,2,opt,name=interval,proto3" json:"interval,omitempty"`
+	Max           uint32                 `protobuf:"varint,3,opt,name=max,proto3" json:"max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Queue) Reset() {
+	*x = Queue{}
+	mi := &file_discovery_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Queue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Queue) ProtoMessage() {}
+
+func (x *Queue) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Queue.ProtoReflect.Descriptor instead.
+func (*Queue) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *Queue) GetTarget() int64 {
+	if x != nil {
+		return x.Target
+	}
+	return 0
+}
+
+func (x *Queue) GetInterval() int64 {
+	if x != nil {
+		return x.Interval
+	}
+	return 0
+}
+
+func (x *Queue) GetMax() uint32 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+type PriorityRule struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Identity      string                 `protobuf:"bytes,1,opt,name=identity,proto3" json:"identity,omitempty"`
+	Max           int32                  `protobuf:"zigzag32,2,opt,name=max,proto3" json:"max,omitempty"`
+	Default       int32                  `protobuf:"zigzag32,3,opt,name=default,proto3" json:"default,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PriorityRule) Reset() {
+	*x = PriorityRule{}
+	mi := &file_discovery_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PriorityRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PriorityRule) ProtoMessage() {}
+
+func (x *PriorityRule) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PriorityRule.ProtoReflect.Descriptor instead.
+func (*PriorityRule) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *PriorityRule) GetIdentity() string {
+	if x != nil {
+		return x.Identity
+	}
+	return ""
+}
+
+func (x *PriorityRule) GetMax() int32 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *PriorityRule) GetDefault() int32 {
+	if x != nil {
+		return x.Default
+	}
+	return 0
+}
+
+type RateLimit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Headers       []*ValueMatch          `protobuf:"bytes,2,rep,name=headers,proto3" json:"headers,omitempty"`
+	Path          *PathMatch             `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	By            LimitBy                `protobuf:"varint,4,opt,name=by,proto3,enum=weft.discovery.v1.LimitBy" json:"by,omitempty"`
+	Header        string                 `protobuf:"bytes,5,opt,name=header,proto3" json:"header,omitempty"`
+	Rate          float64                `protobuf:"fixed64,6,opt,name=rate,proto3" json:"rate,omitempty"`
+	Burst         uint32                 `protobuf:"varint,7,opt,name=burst,proto3" json:"burst,omitempty"`
+	Global        *GlobalLimit           `protobuf:"bytes,8,opt,name=global,proto3" json:"global,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RateLimit) Reset() {
+	*x = RateLimit{}
+	mi := &file_discovery_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RateLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RateLimit) ProtoMessage() {}
+
+func (x *RateLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RateLimit.ProtoReflect.Descriptor instead.
+func (*RateLimit) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *RateLimit) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RateLimit) GetHeaders() []*ValueMatch {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *RateLimit) GetPath() *PathMatch {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *RateLimit) GetBy() LimitBy {
+	if x != nil {
+		return x.By
+	}
+	return LimitBy_LIMIT_ALL
+}
+
+func (x *RateLimit) GetHeader() string {
+	if x != nil {
+		return x.Header
+	}
+	return ""
+}
+
+func (x *RateLimit) GetRate() float64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *RateLimit) GetBurst() uint32 {
+	if x != nil {
+		return x.Burst
+	}
+	return 0
+}
+
+func (x *RateLimit) GetGlobal() *GlobalLimit {
+	if x != nil {
+		return x.Global
+	}
+	return nil
+}
+
+type GlobalLimit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	Domain        string                 `protobuf:"bytes,2,opt,name=domain,proto3" json:"domain,omitempty"`
+	Timeout       int64                  `protobuf:"varint,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Deny          bool                   `protobuf:"varint,4,opt,name=deny,proto3" json:"deny,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GlobalLimit) Reset() {
+	*x = GlobalLimit{}
+	mi := &file_discovery_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GlobalLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GlobalLimit) ProtoMessage() {}
+
+func (x *GlobalLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_discovery_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GlobalLimit.ProtoReflect.Descriptor instead.
+func (*GlobalLimit) Descriptor() ([]byte, []int) {
+	return file_discovery_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *GlobalLimit) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *GlobalLimit) GetDomain() string {
+	if x != nil {
+		return x.Domain
+	}
+	return ""
+}
+
+func (x *GlobalLimit) GetTimeout() int64 {
+	if x != nil {
+		return x.Timeout
+	}
+	return 0
+}
+
+func (x *GlobalLimit) GetDeny() bool {
+	if x != nil {
+		return x.Deny
+	}
+	return false
+}
+
 var File_discovery_proto protoreflect.FileDescriptor
 
 const file_discovery_proto_rawDesc = "" +
@@ -2965,11 +4722,12 @@ const file_discovery_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\v2\x17.weft.discovery.v1.NameR\x04name\x12\x10\n" +
 	"\x03ips\x18\x02 \x03(\fR\x03ips\x12-\n" +
 	"\x05ports\x18\x03 \x03(\v2\x17.weft.discovery.v1.PortR\x05ports\x120\n" +
-	"\x06routes\x18\x04 \x03(\v2\x18.weft.discovery.v1.RouteR\x06routes\"g\n" +
+	"\x06routes\x18\x04 \x03(\v2\x18.weft.discovery.v1.RouteR\x06routes\"\x9a\x01\n" +
 	"\x04Port\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x127\n" +
-	"\bprotocol\x18\x03 \x01(\x0e2\x1b.weft.discovery.v1.ProtocolR\bprotocol\"y\n" +
+	"\bprotocol\x18\x03 \x01(\x0e2\x1b.weft.discovery.v1.ProtocolR\bprotocol\x121\n" +
+	"\x06policy\x18\x04 \x01(\v2\x19.weft.discovery.v1.PolicyR\x06policy\"y\n" +
 	"\tEndpoints\x121\n" +
 	"\aservice\x18\x01 \x01(\v2\x17.weft.discovery.v1.NameR\aservice\x129\n" +
 	"\tendpoints\x18\x02 \x03(\v2\x1b.weft.discovery.v1.EndpointR\tendpoints\"\xad\x02\n" +
@@ -2986,7 +4744,7 @@ const file_discovery_proto_rawDesc = "" +
 	"\bAddrPort\x12\x12\n" +
 	"\x04addr\x18\x01 \x01(\fR\x04addr\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x12\n" +
-	"\x04zone\x18\x03 \x01(\tR\x04zone\"\xed\x02\n" +
+	"\x04zone\x18\x03 \x01(\tR\x04zone\"\x9d\x03\n" +
 	"\bWorkload\x12+\n" +
 	"\x04name\x18\x01 \x01(\v2\x17.weft.discovery.v1.NameR\x04name\x12\x1a\n" +
 	"\bidentity\x18\x02 \x01(\tR\bidentity\x12\x14\n" +
@@ -2995,10 +4753,14 @@ const file_discovery_proto_rawDesc = "" +
 	"\x06labels\x18\x05 \x03(\v2'.weft.discovery.v1.Workload.LabelsEntryR\x06labels\x12/\n" +
 	"\x04link\x18\x06 \x01(\v2\x1b.weft.discovery.v1.AddrPortR\x04link\x12\x12\n" +
 	"\x04zone\x18\a \x01(\tR\x04zone\x12\x12\n" +
-	"\x04node\x18\b \x01(\tR\x04node\x1a9\n" +
+	"\x04node\x18\b \x01(\tR\x04node\x12.\n" +
+	"\x05peers\x18\t \x01(\v2\x18.weft.discovery.v1.PeersR\x05peers\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"A\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"3\n" +
+	"\x05Peers\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\rR\x05index\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\"A\n" +
 	"\x06Bundle\x12!\n" +
 	"\ftrust_domain\x18\x01 \x01(\tR\vtrustDomain\x12\x14\n" +
 	"\x05roots\x18\x02 \x03(\fR\x05roots\"\xfb\x01\n" +
@@ -3009,20 +4771,14 @@ const file_discovery_proto_rawDesc = "" +
 	"\x05ports\x18\x04 \x03(\rR\x05ports\x12\x1c\n" +
 	"\thostnames\x18\x05 \x03(\tR\thostnames\x12-\n" +
 	"\x05rules\x18\x06 \x03(\v2\x17.weft.discovery.v1.RuleR\x05rules\x12\x16\n" +
-	"\x06source\x18\a \x01(\tR\x06source\"\xe4\x02\n" +
+	"\x06source\x18\a \x01(\tR\x06source\"\x89\x02\n" +
 	"\x04Rule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x122\n" +
 	"\amatches\x18\x02 \x03(\v2\x18.weft.discovery.v1.MatchR\amatches\x123\n" +
 	"\afilters\x18\x03 \x03(\v2\x19.weft.discovery.v1.FilterR\afilters\x126\n" +
-	"\bbackends\x18\x04 \x03(\v2\x1a.weft.discovery.v1.BackendR\bbackends\x12'\n" +
-	"\x0frequest_timeout\x18\x05 \x01(\x03R\x0erequestTimeout\x126\n" +
-	"\x17backend_request_timeout\x18\x06 \x01(\x03R\x15backendRequestTimeout\x12.\n" +
-	"\x05retry\x18\a \x01(\v2\x18.weft.discovery.v1.RetryR\x05retry\x12\x16\n" +
-	"\x06source\x18\b \x01(\tR\x06source\"S\n" +
-	"\x05Retry\x12\x14\n" +
-	"\x05codes\x18\x01 \x03(\rR\x05codes\x12\x1a\n" +
-	"\battempts\x18\x02 \x01(\rR\battempts\x12\x18\n" +
-	"\abackoff\x18\x03 \x01(\x03R\abackoff\"\xf1\x01\n" +
+	"\bbackends\x18\x04 \x03(\v2\x1a.weft.discovery.v1.BackendR\bbackends\x12\x16\n" +
+	"\x06source\x18\b \x01(\tR\x06source\x12.\n" +
+	"\x05calls\x18\t \x01(\v2\x18.weft.discovery.v1.CallsR\x05callsJ\x04\b\x05\x10\b\"\xf1\x01\n" +
 	"\x05Match\x120\n" +
 	"\x04path\x18\x01 \x01(\v2\x1c.weft.discovery.v1.PathMatchR\x04path\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x127\n" +
@@ -3085,7 +4841,147 @@ const file_discovery_proto_rawDesc = "" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x16\n" +
 	"\x06weight\x18\x03 \x01(\rR\x06weight\x123\n" +
 	"\afilters\x18\x04 \x03(\v2\x19.weft.discovery.v1.FilterR\afilters\x12\x18\n" +
-	"\ainvalid\x18\x05 \x01(\tR\ainvalid*f\n" +
+	"\ainvalid\x18\x05 \x01(\tR\ainvalid\"\xa4\x02\n" +
+	"\x06Policy\x124\n" +
+	"\abalance\x18\x01 \x01(\v2\x1a.weft.discovery.v1.BalanceR\abalance\x124\n" +
+	"\aoutlier\x18\x02 \x01(\v2\x1a.weft.discovery.v1.OutlierR\aoutlier\x126\n" +
+	"\x06health\x18\x03 \x01(\v2\x1e.weft.discovery.v1.HealthCheckR\x06health\x12.\n" +
+	"\x05calls\x18\x04 \x01(\v2\x18.weft.discovery.v1.CallsR\x05calls\x12.\n" +
+	"\x05guard\x18\x05 \x01(\v2\x18.weft.discovery.v1.GuardR\x05guard\x12\x16\n" +
+	"\x06source\x18\x06 \x01(\tR\x06source\"\xde\x02\n" +
+	"\aBalance\x12:\n" +
+	"\talgorithm\x18\x01 \x01(\x0e2\x1c.weft.discovery.v1.AlgorithmR\talgorithm\x12+\n" +
+	"\x04hash\x18\x02 \x01(\v2\x17.weft.discovery.v1.HashR\x04hash\x12\x1d\n" +
+	"\n" +
+	"load_bound\x18\x03 \x01(\x01R\tloadBound\x12\x1d\n" +
+	"\n" +
+	"slow_start\x18\x04 \x01(\x03R\tslowStart\x12#\n" +
+	"\rpanic_percent\x18\x05 \x01(\rR\fpanicPercent\x12\x1a\n" +
+	"\blocality\x18\x06 \x01(\bR\blocality\x12!\n" +
+	"\faperture_min\x18\a \x01(\rR\vapertureMin\x12%\n" +
+	"\x0eaperture_above\x18\b \x01(\rR\rapertureAbove\x12!\n" +
+	"\fload_reports\x18\t \x01(\bR\vloadReports\"N\n" +
+	"\x04Hash\x12\x16\n" +
+	"\x06header\x18\x01 \x01(\tR\x06header\x12\x16\n" +
+	"\x06cookie\x18\x02 \x01(\tR\x06cookie\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\bR\x06source\"\xea\x01\n" +
+	"\aOutlier\x12 \n" +
+	"\vconsecutive\x18\x01 \x01(\rR\vconsecutive\x12!\n" +
+	"\fsuccess_rate\x18\x02 \x01(\x01R\vsuccessRate\x12%\n" +
+	"\x0esuccess_window\x18\x03 \x01(\x03R\rsuccessWindow\x12\x1f\n" +
+	"\vslow_factor\x18\x04 \x01(\x01R\n" +
+	"slowFactor\x12\x14\n" +
+	"\x05eject\x18\x05 \x01(\x03R\x05eject\x12\x1b\n" +
+	"\teject_max\x18\x06 \x01(\x03R\bejectMax\x12\x1f\n" +
+	"\vmax_percent\x18\a \x01(\rR\n" +
+	"maxPercent\"\xdc\x01\n" +
+	"\vHealthCheck\x121\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1d.weft.discovery.v1.HealthKindR\x04kind\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x18\n" +
+	"\aservice\x18\x03 \x01(\tR\aservice\x12\x1a\n" +
+	"\binterval\x18\x04 \x01(\x03R\binterval\x12\x18\n" +
+	"\atimeout\x18\x05 \x01(\x03R\atimeout\x12\x1c\n" +
+	"\tunhealthy\x18\x06 \x01(\rR\tunhealthy\x12\x18\n" +
+	"\ahealthy\x18\a \x01(\rR\ahealthy\"\xd6\x03\n" +
+	"\x05Calls\x127\n" +
+	"\btimeouts\x18\x01 \x01(\v2\x1b.weft.discovery.v1.TimeoutsR\btimeouts\x12.\n" +
+	"\x05retry\x18\x02 \x01(\v2\x18.weft.discovery.v1.RetryR\x05retry\x12.\n" +
+	"\x05hedge\x18\x03 \x01(\v2\x18.weft.discovery.v1.HedgeR\x05hedge\x129\n" +
+	"\x06faults\x18\x04 \x03(\v2!.weft.discovery.v1.FaultInjectionR\x06faults\x124\n" +
+	"\asession\x18\x05 \x01(\v2\x1a.weft.discovery.v1.SessionR\asession\x124\n" +
+	"\acompare\x18\x06 \x01(\v2\x1a.weft.discovery.v1.CompareR\acompare\x127\n" +
+	"\boverride\x18\a \x01(\v2\x1b.weft.discovery.v1.OverrideR\boverride\x12\x1a\n" +
+	"\bpriority\x18\b \x01(\x11R\bpriority\x128\n" +
+	"\asources\x18\t \x01(\v2\x1e.weft.discovery.v1.CallSourcesR\asources\"\xf1\x01\n" +
+	"\vCallSources\x12\x1a\n" +
+	"\btimeouts\x18\x01 \x01(\tR\btimeouts\x12\x14\n" +
+	"\x05retry\x18\x02 \x01(\tR\x05retry\x12\x16\n" +
+	"\x06budget\x18\x03 \x01(\tR\x06budget\x12\x14\n" +
+	"\x05hedge\x18\x04 \x01(\tR\x05hedge\x12\x16\n" +
+	"\x06faults\x18\x05 \x01(\tR\x06faults\x12\x18\n" +
+	"\asession\x18\x06 \x01(\tR\asession\x12\x18\n" +
+	"\acompare\x18\a \x01(\tR\acompare\x12\x1a\n" +
+	"\boverride\x18\b \x01(\tR\boverride\x12\x1a\n" +
+	"\bpriority\x18\t \x01(\tR\bpriority\"M\n" +
+	"\bTimeouts\x12\x18\n" +
+	"\arequest\x18\x01 \x01(\x03R\arequest\x12'\n" +
+	"\x0fbackend_request\x18\x02 \x01(\x03R\x0ebackendRequest\"\x84\x02\n" +
+	"\x05Retry\x12\x0e\n" +
+	"\x02on\x18\x01 \x01(\rR\x02on\x12\x14\n" +
+	"\x05codes\x18\x02 \x03(\rR\x05codes\x12\x12\n" +
+	"\x04grpc\x18\x03 \x03(\rR\x04grpc\x12\x1a\n" +
+	"\battempts\x18\x04 \x01(\rR\battempts\x12\x18\n" +
+	"\abackoff\x18\x05 \x01(\x03R\abackoff\x12\x1f\n" +
+	"\vbackoff_max\x18\x06 \x01(\x03R\n" +
+	"backoffMax\x12\x1e\n" +
+	"\n" +
+	"idempotent\x18\a \x01(\bR\n" +
+	"idempotent\x12\x12\n" +
+	"\x04body\x18\b \x01(\rR\x04body\x126\n" +
+	"\x06budget\x18\t \x01(\v2\x1e.weft.discovery.v1.RetryBudgetR\x06budget\"e\n" +
+	"\vRetryBudget\x12\x18\n" +
+	"\apercent\x18\x01 \x01(\rR\apercent\x12$\n" +
+	"\x0emin_per_second\x18\x02 \x01(\rR\fminPerSecond\x12\x16\n" +
+	"\x06window\x18\x03 \x01(\x03R\x06window\"9\n" +
+	"\x05Hedge\x12\x1e\n" +
+	"\n" +
+	"percentile\x18\x01 \x01(\x01R\n" +
+	"percentile\x12\x10\n" +
+	"\x03min\x18\x02 \x01(\x03R\x03min\"\xdd\x01\n" +
+	"\x0eFaultInjection\x127\n" +
+	"\aheaders\x18\x01 \x03(\v2\x1d.weft.discovery.v1.ValueMatchR\aheaders\x12\x1f\n" +
+	"\vper_million\x18\x02 \x01(\rR\n" +
+	"perMillion\x12\x14\n" +
+	"\x05delay\x18\x03 \x01(\x03R\x05delay\x12\x16\n" +
+	"\x06status\x18\x04 \x01(\rR\x06status\x12\x12\n" +
+	"\x04grpc\x18\x05 \x01(\rR\x04grpc\x12\x14\n" +
+	"\x05reset\x18\x06 \x01(\bR\x05reset\x12\x19\n" +
+	"\bbytes_ps\x18\a \x01(\rR\abytesPs\"o\n" +
+	"\aSession\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06header\x18\x02 \x01(\bR\x06header\x12\x1a\n" +
+	"\babsolute\x18\x03 \x01(\x03R\babsolute\x12\x1c\n" +
+	"\tpermanent\x18\x04 \x01(\bR\tpermanent\"[\n" +
+	"\aCompare\x126\n" +
+	"\bbaseline\x18\x01 \x01(\v2\x1a.weft.discovery.v1.BackendR\bbaseline\x12\x18\n" +
+	"\aheaders\x18\x02 \x03(\tR\aheaders\"\x1c\n" +
+	"\bOverride\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\"\xf9\x01\n" +
+	"\x05Guard\x12@\n" +
+	"\vconcurrency\x18\x01 \x01(\v2\x1e.weft.discovery.v1.ConcurrencyR\vconcurrency\x12.\n" +
+	"\x05queue\x18\x02 \x01(\v2\x18.weft.discovery.v1.QueueR\x05queue\x12?\n" +
+	"\n" +
+	"priorities\x18\x03 \x03(\v2\x1f.weft.discovery.v1.PriorityRuleR\n" +
+	"priorities\x12=\n" +
+	"\vrate_limits\x18\x04 \x03(\v2\x1c.weft.discovery.v1.RateLimitR\n" +
+	"rateLimits\"k\n" +
+	"\vConcurrency\x12\x1a\n" +
+	"\badaptive\x18\x01 \x01(\bR\badaptive\x12\x10\n" +
+	"\x03min\x18\x02 \x01(\rR\x03min\x12\x10\n" +
+	"\x03max\x18\x03 \x01(\rR\x03max\x12\x1c\n" +
+	"\ttolerance\x18\x04 \x01(\x01R\ttolerance\"M\n" +
+	"\x05Queue\x12\x16\n" +
+	"\x06target\x18\x01 \x01(\x03R\x06target\x12\x1a\n" +
+	"\binterval\x18\x02 \x01(\x03R\binterval\x12\x10\n" +
+	"\x03max\x18\x03 \x01(\rR\x03max\"V\n" +
+	"\fPriorityRule\x12\x1a\n" +
+	"\bidentity\x18\x01 \x01(\tR\bidentity\x12\x10\n" +
+	"\x03max\x18\x02 \x01(\x11R\x03max\x12\x18\n" +
+	"\adefault\x18\x03 \x01(\x11R\adefault\"\xb0\x02\n" +
+	"\tRateLimit\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x127\n" +
+	"\aheaders\x18\x02 \x03(\v2\x1d.weft.discovery.v1.ValueMatchR\aheaders\x120\n" +
+	"\x04path\x18\x03 \x01(\v2\x1c.weft.discovery.v1.PathMatchR\x04path\x12*\n" +
+	"\x02by\x18\x04 \x01(\x0e2\x1a.weft.discovery.v1.LimitByR\x02by\x12\x16\n" +
+	"\x06header\x18\x05 \x01(\tR\x06header\x12\x12\n" +
+	"\x04rate\x18\x06 \x01(\x01R\x04rate\x12\x14\n" +
+	"\x05burst\x18\a \x01(\rR\x05burst\x126\n" +
+	"\x06global\x18\b \x01(\v2\x1e.weft.discovery.v1.GlobalLimitR\x06global\"m\n" +
+	"\vGlobalLimit\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x16\n" +
+	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x18\n" +
+	"\atimeout\x18\x03 \x01(\x03R\atimeout\x12\x12\n" +
+	"\x04deny\x18\x04 \x01(\bR\x04deny*f\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_SERVICE\x10\x01\x12\x12\n" +
@@ -3111,7 +5007,25 @@ const file_discovery_proto_rawDesc = "" +
 	"\n" +
 	"PATH_EXACT\x10\x01\x12\x0e\n" +
 	"\n" +
-	"PATH_REGEX\x10\x022U\n" +
+	"PATH_REGEX\x10\x02*\xb8\x01\n" +
+	"\tAlgorithm\x12\x17\n" +
+	"\x13ALGORITHM_PEAK_EWMA\x10\x00\x12\x1b\n" +
+	"\x17ALGORITHM_LEAST_REQUEST\x10\x01\x12\x19\n" +
+	"\x15ALGORITHM_ROUND_ROBIN\x10\x02\x12\x14\n" +
+	"\x10ALGORITHM_RANDOM\x10\x03\x12\x15\n" +
+	"\x11ALGORITHM_PREQUAL\x10\x04\x12\x17\n" +
+	"\x13ALGORITHM_RING_HASH\x10\x05\x12\x14\n" +
+	"\x10ALGORITHM_MAGLEV\x10\x06*>\n" +
+	"\n" +
+	"HealthKind\x12\x0f\n" +
+	"\vHEALTH_HTTP\x10\x00\x12\x0f\n" +
+	"\vHEALTH_GRPC\x10\x01\x12\x0e\n" +
+	"\n" +
+	"HEALTH_TCP\x10\x02*>\n" +
+	"\aLimitBy\x12\r\n" +
+	"\tLIMIT_ALL\x10\x00\x12\x12\n" +
+	"\x0eLIMIT_IDENTITY\x10\x01\x12\x10\n" +
+	"\fLIMIT_HEADER\x10\x022U\n" +
 	"\tDiscovery\x12H\n" +
 	"\x06Stream\x12\x1f.weft.discovery.v1.ProxyMessage\x1a\x19.weft.discovery.v1.Update(\x010\x01B5Z3github.com/weft-mesh/weft/api/discovery;discoverypbb\x06proto3"
 
@@ -3127,123 +5041,176 @@ func file_discovery_proto_rawDescGZIP() []byte {
 	return file_discovery_proto_rawDescData
 }
 
-var file_discovery_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_discovery_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_discovery_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_discovery_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_discovery_proto_goTypes = []any{
 	(Kind)(0),              // 0: weft.discovery.v1.Kind
 	(Protocol)(0),          // 1: weft.discovery.v1.Protocol
 	(RouteKind)(0),         // 2: weft.discovery.v1.RouteKind
 	(PathKind)(0),          // 3: weft.discovery.v1.PathKind
-	(*ProxyMessage)(nil),   // 4: weft.discovery.v1.ProxyMessage
-	(*Hello)(nil),          // 5: weft.discovery.v1.Hello
-	(*ProxyState)(nil),     // 6: weft.discovery.v1.ProxyState
-	(*Held)(nil),           // 7: weft.discovery.v1.Held
-	(*Subscribe)(nil),      // 8: weft.discovery.v1.Subscribe
-	(*Unsubscribe)(nil),    // 9: weft.discovery.v1.Unsubscribe
-	(*Ack)(nil),            // 10: weft.discovery.v1.Ack
-	(*Rejection)(nil),      // 11: weft.discovery.v1.Rejection
-	(*Update)(nil),         // 12: weft.discovery.v1.Update
-	(*Key)(nil),            // 13: weft.discovery.v1.Key
-	(*Resource)(nil),       // 14: weft.discovery.v1.Resource
-	(*SavedView)(nil),      // 15: weft.discovery.v1.SavedView
-	(*Name)(nil),           // 16: weft.discovery.v1.Name
-	(*Service)(nil),        // 17: weft.discovery.v1.Service
-	(*Port)(nil),           // 18: weft.discovery.v1.Port
-	(*Endpoints)(nil),      // 19: weft.discovery.v1.Endpoints
-	(*Endpoint)(nil),       // 20: weft.discovery.v1.Endpoint
-	(*AddrPort)(nil),       // 21: weft.discovery.v1.AddrPort
-	(*Workload)(nil),       // 22: weft.discovery.v1.Workload
-	(*Bundle)(nil),         // 23: weft.discovery.v1.Bundle
-	(*Route)(nil),          // 24: weft.discovery.v1.Route
-	(*Rule)(nil),           // 25: weft.discovery.v1.Rule
-	(*Retry)(nil),          // 26: weft.discovery.v1.Retry
-	(*Match)(nil),          // 27: weft.discovery.v1.Match
-	(*PathMatch)(nil),      // 28: weft.discovery.v1.PathMatch
-	(*ValueMatch)(nil),     // 29: weft.discovery.v1.ValueMatch
-	(*GRPCMatch)(nil),      // 30: weft.discovery.v1.GRPCMatch
-	(*Filter)(nil),         // 31: weft.discovery.v1.Filter
-	(*HeaderModifier)(nil), // 32: weft.discovery.v1.HeaderModifier
-	(*NameValue)(nil),      // 33: weft.discovery.v1.NameValue
-	(*PathModifier)(nil),   // 34: weft.discovery.v1.PathModifier
-	(*Redirect)(nil),       // 35: weft.discovery.v1.Redirect
-	(*Rewrite)(nil),        // 36: weft.discovery.v1.Rewrite
-	(*Mirror)(nil),         // 37: weft.discovery.v1.Mirror
-	(*CORS)(nil),           // 38: weft.discovery.v1.CORS
-	(*Backend)(nil),        // 39: weft.discovery.v1.Backend
-	nil,                    // 40: weft.discovery.v1.Workload.LabelsEntry
+	(Algorithm)(0),         // 4: weft.discovery.v1.Algorithm
+	(HealthKind)(0),        // 5: weft.discovery.v1.HealthKind
+	(LimitBy)(0),           // 6: weft.discovery.v1.LimitBy
+	(*ProxyMessage)(nil),   // 7: weft.discovery.v1.ProxyMessage
+	(*Hello)(nil),          // 8: weft.discovery.v1.Hello
+	(*ProxyState)(nil),     // 9: weft.discovery.v1.ProxyState
+	(*Held)(nil),           // 10: weft.discovery.v1.Held
+	(*Subscribe)(nil),      // 11: weft.discovery.v1.Subscribe
+	(*Unsubscribe)(nil),    // 12: weft.discovery.v1.Unsubscribe
+	(*Ack)(nil),            // 13: weft.discovery.v1.Ack
+	(*Rejection)(nil),      // 14: weft.discovery.v1.Rejection
+	(*Update)(nil),         // 15: weft.discovery.v1.Update
+	(*Key)(nil),            // 16: weft.discovery.v1.Key
+	(*Resource)(nil),       // 17: weft.discovery.v1.Resource
+	(*SavedView)(nil),      // 18: weft.discovery.v1.SavedView
+	(*Name)(nil),           // 19: weft.discovery.v1.Name
+	(*Service)(nil),        // 20: weft.discovery.v1.Service
+	(*Port)(nil),           // 21: weft.discovery.v1.Port
+	(*Endpoints)(nil),      // 22: weft.discovery.v1.Endpoints
+	(*Endpoint)(nil),       // 23: weft.discovery.v1.Endpoint
+	(*AddrPort)(nil),       // 24: weft.discovery.v1.AddrPort
+	(*Workload)(nil),       // 25: weft.discovery.v1.Workload
+	(*Peers)(nil),          // 26: weft.discovery.v1.Peers
+	(*Bundle)(nil),         // 27: weft.discovery.v1.Bundle
+	(*Route)(nil),          // 28: weft.discovery.v1.Route
+	(*Rule)(nil),           // 29: weft.discovery.v1.Rule
+	(*Match)(nil),          // 30: weft.discovery.v1.Match
+	(*PathMatch)(nil),      // 31: weft.discovery.v1.PathMatch
+	(*ValueMatch)(nil),     // 32: weft.discovery.v1.ValueMatch
+	(*GRPCMatch)(nil),      // 33: weft.discovery.v1.GRPCMatch
+	(*Filter)(nil),         // 34: weft.discovery.v1.Filter
+	(*HeaderModifier)(nil), // 35: weft.discovery.v1.HeaderModifier
+	(*NameValue)(nil),      // 36: weft.discovery.v1.NameValue
+	(*PathModifier)(nil),   // 37: weft.discovery.v1.PathModifier
+	(*Redirect)(nil),       // 38: weft.discovery.v1.Redirect
+	(*Rewrite)(nil),        // 39: weft.discovery.v1.Rewrite
+	(*Mirror)(nil),         // 40: weft.discovery.v1.Mirror
+	(*CORS)(nil),           // 41: weft.discovery.v1.CORS
+	(*Backend)(nil),        // 42: weft.discovery.v1.Backend
+	(*Policy)(nil),         // 43: weft.discovery.v1.Policy
+	(*Balance)(nil),        // 44: weft.discovery.v1.Balance
+	(*Hash)(nil),           // 45: weft.discovery.v1.Hash
+	(*Outlier)(nil),        // 46: weft.discovery.v1.Outlier
+	(*HealthCheck)(nil),    // 47: weft.discovery.v1.HealthCheck
+	(*Calls)(nil),          // 48: weft.discovery.v1.Calls
+	(*CallSources)(nil),    // 49: weft.discovery.v1.CallSources
+	(*Timeouts)(nil),       // 50: weft.discovery.v1.Timeouts
+	(*Retry)(nil),          // 51: weft.discovery.v1.Retry
+	(*RetryBudget)(nil),    // 52: weft.discovery.v1.RetryBudget
+	(*Hedge)(nil),          // 53: weft.discovery.v1.Hedge
+	(*FaultInjection)(nil), // 54: weft.discovery.v1.FaultInjection
+	(*Session)(nil),        // 55: weft.discovery.v1.Session
+	(*Compare)(nil),        // 56: weft.discovery.v1.Compare
+	(*Override)(nil),       // 57: weft.discovery.v1.Override
+	(*Guard)(nil),          // 58: weft.discovery.v1.Guard
+	(*Concurrency)(nil),    // 59: weft.discovery.v1.Concurrency
+	(*Queue)(nil),          // 60: weft.discovery.v1.Queue
+	(*PriorityRule)(nil),   // 61: weft.discovery.v1.PriorityRule
+	(*RateLimit)(nil),      // 62: weft.discovery.v1.RateLimit
+	(*GlobalLimit)(nil),    // 63: weft.discovery.v1.GlobalLimit
+	nil,                    // 64: weft.discovery.v1.Workload.LabelsEntry
 }
 var file_discovery_proto_depIdxs = []int32{
-	5,  // 0: weft.discovery.v1.ProxyMessage.hello:type_name -> weft.discovery.v1.Hello
-	8,  // 1: weft.discovery.v1.ProxyMessage.subscribe:type_name -> weft.discovery.v1.Subscribe
-	9,  // 2: weft.discovery.v1.ProxyMessage.unsubscribe:type_name -> weft.discovery.v1.Unsubscribe
-	10, // 3: weft.discovery.v1.ProxyMessage.ack:type_name -> weft.discovery.v1.Ack
-	6,  // 4: weft.discovery.v1.ProxyMessage.state:type_name -> weft.discovery.v1.ProxyState
-	16, // 5: weft.discovery.v1.Hello.workloads:type_name -> weft.discovery.v1.Name
-	7,  // 6: weft.discovery.v1.Hello.held:type_name -> weft.discovery.v1.Held
-	8,  // 7: weft.discovery.v1.Hello.subscriptions:type_name -> weft.discovery.v1.Subscribe
-	6,  // 8: weft.discovery.v1.Hello.state:type_name -> weft.discovery.v1.ProxyState
+	8,  // 0: weft.discovery.v1.ProxyMessage.hello:type_name -> weft.discovery.v1.Hello
+	11, // 1: weft.discovery.v1.ProxyMessage.subscribe:type_name -> weft.discovery.v1.Subscribe
+	12, // 2: weft.discovery.v1.ProxyMessage.unsubscribe:type_name -> weft.discovery.v1.Unsubscribe
+	13, // 3: weft.discovery.v1.ProxyMessage.ack:type_name -> weft.discovery.v1.Ack
+	9,  // 4: weft.discovery.v1.ProxyMessage.state:type_name -> weft.discovery.v1.ProxyState
+	19, // 5: weft.discovery.v1.Hello.workloads:type_name -> weft.discovery.v1.Name
+	10, // 6: weft.discovery.v1.Hello.held:type_name -> weft.discovery.v1.Held
+	11, // 7: weft.discovery.v1.Hello.subscriptions:type_name -> weft.discovery.v1.Subscribe
+	9,  // 8: weft.discovery.v1.Hello.state:type_name -> weft.discovery.v1.ProxyState
 	0,  // 9: weft.discovery.v1.Held.kind:type_name -> weft.discovery.v1.Kind
-	16, // 10: weft.discovery.v1.Held.name:type_name -> weft.discovery.v1.Name
-	16, // 11: weft.discovery.v1.Subscribe.services:type_name -> weft.discovery.v1.Name
-	16, // 12: weft.discovery.v1.Unsubscribe.services:type_name -> weft.discovery.v1.Name
-	11, // 13: weft.discovery.v1.Ack.rejected:type_name -> weft.discovery.v1.Rejection
+	19, // 10: weft.discovery.v1.Held.name:type_name -> weft.discovery.v1.Name
+	19, // 11: weft.discovery.v1.Subscribe.services:type_name -> weft.discovery.v1.Name
+	19, // 12: weft.discovery.v1.Unsubscribe.services:type_name -> weft.discovery.v1.Name
+	14, // 13: weft.discovery.v1.Ack.rejected:type_name -> weft.discovery.v1.Rejection
 	0,  // 14: weft.discovery.v1.Rejection.kind:type_name -> weft.discovery.v1.Kind
-	16, // 15: weft.discovery.v1.Rejection.name:type_name -> weft.discovery.v1.Name
-	14, // 16: weft.discovery.v1.Update.changed:type_name -> weft.discovery.v1.Resource
-	13, // 17: weft.discovery.v1.Update.removed:type_name -> weft.discovery.v1.Key
-	16, // 18: weft.discovery.v1.Update.absent:type_name -> weft.discovery.v1.Name
+	19, // 15: weft.discovery.v1.Rejection.name:type_name -> weft.discovery.v1.Name
+	17, // 16: weft.discovery.v1.Update.changed:type_name -> weft.discovery.v1.Resource
+	16, // 17: weft.discovery.v1.Update.removed:type_name -> weft.discovery.v1.Key
+	19, // 18: weft.discovery.v1.Update.absent:type_name -> weft.discovery.v1.Name
 	0,  // 19: weft.discovery.v1.Key.kind:type_name -> weft.discovery.v1.Kind
-	16, // 20: weft.discovery.v1.Key.name:type_name -> weft.discovery.v1.Name
+	19, // 20: weft.discovery.v1.Key.name:type_name -> weft.discovery.v1.Name
 	0,  // 21: weft.discovery.v1.Resource.kind:type_name -> weft.discovery.v1.Kind
-	16, // 22: weft.discovery.v1.Resource.name:type_name -> weft.discovery.v1.Name
-	14, // 23: weft.discovery.v1.SavedView.resources:type_name -> weft.discovery.v1.Resource
-	16, // 24: weft.discovery.v1.SavedView.absent:type_name -> weft.discovery.v1.Name
-	8,  // 25: weft.discovery.v1.SavedView.subscriptions:type_name -> weft.discovery.v1.Subscribe
-	16, // 26: weft.discovery.v1.Service.name:type_name -> weft.discovery.v1.Name
-	18, // 27: weft.discovery.v1.Service.ports:type_name -> weft.discovery.v1.Port
-	24, // 28: weft.discovery.v1.Service.routes:type_name -> weft.discovery.v1.Route
+	19, // 22: weft.discovery.v1.Resource.name:type_name -> weft.discovery.v1.Name
+	17, // 23: weft.discovery.v1.SavedView.resources:type_name -> weft.discovery.v1.Resource
+	19, // 24: weft.discovery.v1.SavedView.absent:type_name -> weft.discovery.v1.Name
+	11, // 25: weft.discovery.v1.SavedView.subscriptions:type_name -> weft.discovery.v1.Subscribe
+	19, // 26: weft.discovery.v1.Service.name:type_name -> weft.discovery.v1.Name
+	21, // 27: weft.discovery.v1.Service.ports:type_name -> weft.discovery.v1.Port
+	28, // 28: weft.discovery.v1.Service.routes:type_name -> weft.discovery.v1.Route
 	1,  // 29: weft.discovery.v1.Port.protocol:type_name -> weft.discovery.v1.Protocol
-	16, // 30: weft.discovery.v1.Endpoints.service:type_name -> weft.discovery.v1.Name
-	20, // 31: weft.discovery.v1.Endpoints.endpoints:type_name -> weft.discovery.v1.Endpoint
-	21, // 32: weft.discovery.v1.Endpoint.addr:type_name -> weft.discovery.v1.AddrPort
-	21, // 33: weft.discovery.v1.Endpoint.link:type_name -> weft.discovery.v1.AddrPort
-	16, // 34: weft.discovery.v1.Endpoint.workload:type_name -> weft.discovery.v1.Name
-	16, // 35: weft.discovery.v1.Workload.name:type_name -> weft.discovery.v1.Name
-	18, // 36: weft.discovery.v1.Workload.ports:type_name -> weft.discovery.v1.Port
-	40, // 37: weft.discovery.v1.Workload.labels:type_name -> weft.discovery.v1.Workload.LabelsEntry
-	21, // 38: weft.discovery.v1.Workload.link:type_name -> weft.discovery.v1.AddrPort
-	2,  // 39: weft.discovery.v1.Route.kind:type_name -> weft.discovery.v1.RouteKind
-	16, // 40: weft.discovery.v1.Route.name:type_name -> weft.discovery.v1.Name
-	25, // 41: weft.discovery.v1.Route.rules:type_name -> weft.discovery.v1.Rule
-	27, // 42: weft.discovery.v1.Rule.matches:type_name -> weft.discovery.v1.Match
-	31, // 43: weft.discovery.v1.Rule.filters:type_name -> weft.discovery.v1.Filter
-	39, // 44: weft.discovery.v1.Rule.backends:type_name -> weft.discovery.v1.Backend
-	26, // 45: weft.discovery.v1.Rule.retry:type_name -> weft.discovery.v1.Retry
-	28, // 46: weft.discovery.v1.Match.path:type_name -> weft.discovery.v1.PathMatch
-	29, // 47: weft.discovery.v1.Match.headers:type_name -> weft.discovery.v1.ValueMatch
-	29, // 48: weft.discovery.v1.Match.query:type_name -> weft.discovery.v1.ValueMatch
-	30, // 49: weft.discovery.v1.Match.grpc:type_name -> weft.discovery.v1.GRPCMatch
-	3,  // 50: weft.discovery.v1.PathMatch.kind:type_name -> weft.discovery.v1.PathKind
-	32, // 51: weft.discovery.v1.Filter.request_headers:type_name -> weft.discovery.v1.HeaderModifier
-	32, // 52: weft.discovery.v1.Filter.response_headers:type_name -> weft.discovery.v1.HeaderModifier
-	35, // 53: weft.discovery.v1.Filter.redirect:type_name -> weft.discovery.v1.Redirect
-	36, // 54: weft.discovery.v1.Filter.rewrite:type_name -> weft.discovery.v1.Rewrite
-	37, // 55: weft.discovery.v1.Filter.mirror:type_name -> weft.discovery.v1.Mirror
-	38, // 56: weft.discovery.v1.Filter.cors:type_name -> weft.discovery.v1.CORS
-	33, // 57: weft.discovery.v1.HeaderModifier.set:type_name -> weft.discovery.v1.NameValue
-	33, // 58: weft.discovery.v1.HeaderModifier.add:type_name -> weft.discovery.v1.NameValue
-	34, // 59: weft.discovery.v1.Redirect.path:type_name -> weft.discovery.v1.PathModifier
-	34, // 60: weft.discovery.v1.Rewrite.path:type_name -> weft.discovery.v1.PathModifier
-	39, // 61: weft.discovery.v1.Mirror.backend:type_name -> weft.discovery.v1.Backend
-	16, // 62: weft.discovery.v1.Backend.service:type_name -> weft.discovery.v1.Name
-	31, // 63: weft.discovery.v1.Backend.filters:type_name -> weft.discovery.v1.Filter
-	4,  // 64: weft.discovery.v1.Discovery.Stream:input_type -> weft.discovery.v1.ProxyMessage
-	12, // 65: weft.discovery.v1.Discovery.Stream:output_type -> weft.discovery.v1.Update
-	65, // [65:66] is the sub-list for method output_type
-	64, // [64:65] is the sub-list for method input_type
-	64, // [64:64] is the sub-list for extension type_name
-	64, // [64:64] is the sub-list for extension extendee
-	0,  // [0:64] is the sub-list for field type_name
+	43, // 30: weft.discovery.v1.Port.policy:type_name -> weft.discovery.v1.Policy
+	19, // 31: weft.discovery.v1.Endpoints.service:type_name -> weft.discovery.v1.Name
+	23, // 32: weft.discovery.v1.Endpoints.endpoints:type_name -> weft.discovery.v1.Endpoint
+	24, // 33: weft.discovery.v1.Endpoint.addr:type_name -> weft.discovery.v1.AddrPort
+	24, // 34: weft.discovery.v1.Endpoint.link:type_name -> weft.discovery.v1.AddrPort
+	19, // 35: weft.discovery.v1.Endpoint.workload:type_name -> weft.discovery.v1.Name
+	19, // 36: weft.discovery.v1.Workload.name:type_name -> weft.discovery.v1.Name
+	21, // 37: weft.discovery.v1.Workload.ports:type_name -> weft.discovery.v1.Port
+	64, // 38: weft.discovery.v1.Workload.labels:type_name -> weft.discovery.v1.Workload.LabelsEntry
+	24, // 39: weft.discovery.v1.Workload.link:type_name -> weft.discovery.v1.AddrPort
+	26, // 40: weft.discovery.v1.Workload.peers:type_name -> weft.discovery.v1.Peers
+	2,  // 41: weft.discovery.v1.Route.kind:type_name -> weft.discovery.v1.RouteKind
+	19, // 42: weft.discovery.v1.Route.name:type_name -> weft.discovery.v1.Name
+	29, // 43: weft.discovery.v1.Route.rules:type_name -> weft.discovery.v1.Rule
+	30, // 44: weft.discovery.v1.Rule.matches:type_name -> weft.discovery.v1.Match
+	34, // 45: weft.discovery.v1.Rule.filters:type_name -> weft.discovery.v1.Filter
+	42, // 46: weft.discovery.v1.Rule.backends:type_name -> weft.discovery.v1.Backend
+	48, // 47: weft.discovery.v1.Rule.calls:type_name -> weft.discovery.v1.Calls
+	31, // 48: weft.discovery.v1.Match.path:type_name -> weft.discovery.v1.PathMatch
+	32, // 49: weft.discovery.v1.Match.headers:type_name -> weft.discovery.v1.ValueMatch
+	32, // 50: weft.discovery.v1.Match.query:type_name -> weft.discovery.v1.ValueMatch
+	33, // 51: weft.discovery.v1.Match.grpc:type_name -> weft.discovery.v1.GRPCMatch
+	3,  // 52: weft.discovery.v1.PathMatch.kind:type_name -> weft.discovery.v1.PathKind
+	35, // 53: weft.discovery.v1.Filter.request_headers:type_name -> weft.discovery.v1.HeaderModifier
+	35, // 54: weft.discovery.v1.Filter.response_headers:type_name -> weft.discovery.v1.HeaderModifier
+	38, // 55: weft.discovery.v1.Filter.redirect:type_name -> weft.discovery.v1.Redirect
+	39, // 56: weft.discovery.v1.Filter.rewrite:type_name -> weft.discovery.v1.Rewrite
+	40, // 57: weft.discovery.v1.Filter.mirror:type_name -> weft.discovery.v1.Mirror
+	41, // 58: weft.discovery.v1.Filter.cors:type_name -> weft.discovery.v1.CORS
+	36, // 59: weft.discovery.v1.HeaderModifier.set:type_name -> weft.discovery.v1.NameValue
+	36, // 60: weft.discovery.v1.HeaderModifier.add:type_name -> weft.discovery.v1.NameValue
+	37, // 61: weft.discovery.v1.Redirect.path:type_name -> weft.discovery.v1.PathModifier
+	37, // 62: weft.discovery.v1.Rewrite.path:type_name -> weft.discovery.v1.PathModifier
+	42, // 63: weft.discovery.v1.Mirror.backend:type_name -> weft.discovery.v1.Backend
+	19, // 64: weft.discovery.v1.Backend.service:type_name -> weft.discovery.v1.Name
+	34, // 65: weft.discovery.v1.Backend.filters:type_name -> weft.discovery.v1.Filter
+	44, // 66: weft.discovery.v1.Policy.balance:type_name -> weft.discovery.v1.Balance
+	46, // 67: weft.discovery.v1.Policy.outlier:type_name -> weft.discovery.v1.Outlier
+	47, // 68: weft.discovery.v1.Policy.health:type_name -> weft.discovery.v1.HealthCheck
+	48, // 69: weft.discovery.v1.Policy.calls:type_name -> weft.discovery.v1.Calls
+	58, // 70: weft.discovery.v1.Policy.guard:type_name -> weft.discovery.v1.Guard
+	4,  // 71: weft.discovery.v1.Balance.algorithm:type_name -> weft.discovery.v1.Algorithm
+	45, // 72: weft.discovery.v1.Balance.hash:type_name -> weft.discovery.v1.Hash
+	5,  // 73: weft.discovery.v1.HealthCheck.kind:type_name -> weft.discovery.v1.HealthKind
+	50, // 74: weft.discovery.v1.Calls.timeouts:type_name -> weft.discovery.v1.Timeouts
+	51, // 75: weft.discovery.v1.Calls.retry:type_name -> weft.discovery.v1.Retry
+	53, // 76: weft.discovery.v1.Calls.hedge:type_name -> weft.discovery.v1.Hedge
+	54, // 77: weft.discovery.v1.Calls.faults:type_name -> weft.discovery.v1.FaultInjection
+	55, // 78: weft.discovery.v1.Calls.session:type_name -> weft.discovery.v1.Session
+	56, // 79: weft.discovery.v1.Calls.compare:type_name -> weft.discovery.v1.Compare
+	57, // 80: weft.discovery.v1.Calls.override:type_name -> weft.discovery.v1.Override
+	49, // 81: weft.discovery.v1.Calls.sources:type_name -> weft.discovery.v1.CallSources
+	52, // 82: weft.discovery.v1.Retry.budget:type_name -> weft.discovery.v1.RetryBudget
+	32, // 83: weft.discovery.v1.FaultInjection.headers:type_name -> weft.discovery.v1.ValueMatch
+	42, // 84: weft.discovery.v1.Compare.baseline:type_name -> weft.discovery.v1.Backend
+	59, // 85: weft.discovery.v1.Guard.concurrency:type_name -> weft.discovery.v1.Concurrency
+	60, // 86: weft.discovery.v1.Guard.queue:type_name -> weft.discovery.v1.Queue
+	61, // 87: weft.discovery.v1.Guard.priorities:type_name -> weft.discovery.v1.PriorityRule
+	62, // 88: weft.discovery.v1.Guard.rate_limits:type_name -> weft.discovery.v1.RateLimit
+	32, // 89: weft.discovery.v1.RateLimit.headers:type_name -> weft.discovery.v1.ValueMatch
+	31, // 90: weft.discovery.v1.RateLimit.path:type_name -> weft.discovery.v1.PathMatch
+	6,  // 91: weft.discovery.v1.RateLimit.by:type_name -> weft.discovery.v1.LimitBy
+	63, // 92: weft.discovery.v1.RateLimit.global:type_name -> weft.discovery.v1.GlobalLimit
+	7,  // 93: weft.discovery.v1.Discovery.Stream:input_type -> weft.discovery.v1.ProxyMessage
+	15, // 94: weft.discovery.v1.Discovery.Stream:output_type -> weft.discovery.v1.Update
+	94, // [94:95] is the sub-list for method output_type
+	93, // [93:94] is the sub-list for method input_type
+	93, // [93:93] is the sub-list for extension type_name
+	93, // [93:93] is the sub-list for extension extendee
+	0,  // [0:93] is the sub-list for field type_name
 }
 
 func init() { file_discovery_proto_init() }
@@ -3275,8 +5242,8 @@ func file_discovery_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_discovery_proto_rawDesc), len(file_discovery_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   37,
+			NumEnums:      7,
+			NumMessages:   58,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -135,12 +135,7 @@ func (r report) mirror(m *HTTPRequestMirrorFilter, path string) {
 		return
 	}
 	r.backend(&m.BackendRef, path+".backendRef")
-	if m.Percent != nil && m.Fraction != nil {
-		r.fault("W1112", path+".fraction", "percent and fraction exclude each other in "+path, fmt.Sprintf("percent is %d, fraction is %d/%d", *m.Percent, m.Fraction.Numerator, m.Fraction.Denominator), "remove one of them")
-	}
-	if f := m.Fraction; f != nil && f.Numerator > f.Denominator {
-		r.fault("W1112", path+".fraction.numerator", "the fraction in "+path+" is more than the whole", fmt.Sprintf("found %d/%d", f.Numerator, f.Denominator), "make numerator at most denominator")
-	}
+	r.fraction(m.Percent, m.Fraction, path)
 }
 
 func (r report) pathModifier(p *HTTPPathModifier, rule *HTTPRouteRule, path string) {

@@ -30,7 +30,7 @@ type GRPCRouteRule struct {
 	Filters []GRPCRouteFilter `json:"filters,omitempty" rule:"maxItems=16"`
 	// BackendRefs are where calls go, by weight.
 	BackendRefs []GRPCBackendRef `json:"backendRefs,omitempty" rule:"maxItems=16"`
-	// SessionPersistence is not carried out by weft yet; a route with it is not accepted.
+	// SessionPersistence keeps a client's requests with one endpoint.
 	SessionPersistence *SessionPersistence `json:"sessionPersistence,omitempty"`
 }
 

@@ -35,7 +35,7 @@ type HTTPRouteRule struct {
 	Timeouts *HTTPRouteTimeouts `json:"timeouts,omitempty"`
 	// Retry says when a request is tried again.
 	Retry *HTTPRouteRetry `json:"retry,omitempty"`
-	// SessionPersistence is not carried out by weft yet; a route with it is not accepted.
+	// SessionPersistence keeps a client's requests with one endpoint.
 	SessionPersistence *SessionPersistence `json:"sessionPersistence,omitempty"`
 }
 
@@ -50,9 +50,10 @@ type HTTPRouteTimeouts struct {
 
 // HTTPRouteRetry says when a request is tried again.
 type HTTPRouteRetry struct {
-	// Codes are the response statuses that cause another try.
+	// Codes are the response statuses that cause another try, beside a connection that breaks and a try
+	// that takes too long.
 	Codes []int32 `json:"codes,omitempty" rule:"min=400,max=599,unique"`
-	// Attempts is how many tries may follow the first. More than 100 only multiply an outage.
+	// Attempts is how many tries may follow the first. weft makes at most 10: more only multiply an outage.
 	Attempts *int32 `json:"attempts,omitempty" rule:"min=1,max=100"`
 	// Backoff is the shortest wait between tries.
 	Backoff string `json:"backoff,omitempty" rule:"format=duration"`

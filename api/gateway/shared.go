@@ -77,11 +77,13 @@ type HeaderMatch struct {
 	Value string `json:"value" rule:"required,minLen=1,maxLen=4096"`
 }
 
-// SessionPersistence is accepted in form and refused in substance: weft does not carry it out yet.
+// SessionPersistence keeps a client's requests with one endpoint (GEP-1619).
 type SessionPersistence struct {
-	// SessionName is the name of the cookie or header.
+	// SessionName is the name of the cookie or header field. Not given: weft-session for a cookie,
+	// x-weft-session for a header field.
 	SessionName string `json:"sessionName,omitempty" rule:"maxLen=128"`
-	// AbsoluteTimeout ends the session after this time.
+	// AbsoluteTimeout ends the session after this time. It is required for a cookie of lifetimeType
+	// Permanent. Not given: no limit.
 	AbsoluteTimeout string `json:"absoluteTimeout,omitempty" rule:"format=duration"`
 	// Type is where the session is kept.
 	Type string `json:"type,omitempty" rule:"enum=Cookie|Header,default=Cookie"`
@@ -91,6 +93,7 @@ type SessionPersistence struct {
 
 // CookieConfig refines the cookie of a session.
 type CookieConfig struct {
-	// LifetimeType is how long the cookie lives.
+	// LifetimeType is how long the cookie lives: Session until the client ends, Permanent for
+	// absoluteTimeout.
 	LifetimeType string `json:"lifetimeType,omitempty" rule:"enum=Permanent|Session,default=Session"`
 }

@@ -44,7 +44,7 @@ func (x *HTTPRoute) Validate(to func(object.Fault)) {
 			}
 		}
 		r.timeouts(rule.Timeouts, path+".timeouts")
-		r.session(rule.SessionPersistence, path)
+		r.session(rule.SessionPersistence, path+".sessionPersistence")
 	}
 	r.total(total)
 }
@@ -68,7 +68,7 @@ func (x *GRPCRoute) Validate(to func(object.Fault)) {
 			r.backend(&rule.BackendRefs[j].BackendObjectReference, at)
 			r.grpcFilters(rule.BackendRefs[j].Filters, at)
 		}
-		r.session(rule.SessionPersistence, path)
+		r.session(rule.SessionPersistence, path+".sessionPersistence")
 	}
 	r.total(total)
 }
@@ -162,26 +162,8 @@ func (r report) backend(b *BackendObjectReference, path string) {
 	}
 }
 
-func (r report) session(s *SessionPersistence, path string) {
-	if s == nil {
-		return
-	}
-	r.unsupported(path+".sessionPersistence", "sessionPersistence", "weft does not keep sessions on one backend yet")
-}
-
 func (r report) unsupported(path, field, why string) {
 	r.fault("W1114", path, field+" is not carried out by weft", why, "remove "+field+": the rest of the route works without it")
-}
-
-func (r report) timeouts(t *HTTPRouteTimeouts, path string) {
-	if t == nil || t.Request == "" || t.BackendRequest == "" {
-		return
-	}
-	all, one := Duration(t.Request), Duration(t.BackendRequest)
-	if all != 0 && one > all {
-		r.fault("W1106", path+".backendRequest", "timeouts contradict each other in "+path,
-			fmt.Sprintf("backendRequest %s is longer than request %s", t.BackendRequest, t.Request), "make backendRequest at most "+t.Request)
-	}
 }
 
 // quoted shortens a value for messages.

@@ -51,6 +51,12 @@ func TestRulesThatSpanFields(t *testing.T) {
 		{"a backend without a port", "TCPRoute", "rules: [{backendRefs: [{name: a}]}]", "W1009"},
 		{"a backend of another kind without a port", "TCPRoute", "rules: [{backendRefs: [{name: a, group: b.c, kind: D}]}]", ""},
 		{"a header written by a route that would frame the message anew", "GRPCRoute", "rules: [{filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {add: [{name: Transfer-Encoding, value: chunked}]}}], " + backend + "}]", "W1115"},
+		{"a session by cookie", "HTTPRoute", "rules: [{sessionPersistence: {sessionName: s, absoluteTimeout: 1h, cookieConfig: {lifetimeType: Permanent}}, " + backend + "}]", ""},
+		{"a session by header", "GRPCRoute", "rules: [{sessionPersistence: {type: Header, sessionName: x-session}, " + backend + "}]", ""},
+		{"a permanent session without an end", "HTTPRoute", "rules: [{sessionPersistence: {cookieConfig: {lifetimeType: Permanent}}, " + backend + "}]", "W1232"},
+		{"a session by header with a cookie", "GRPCRoute", "rules: [{sessionPersistence: {type: Header, cookieConfig: {}}, " + backend + "}]", "W1232"},
+		{"a session whose name is none", "HTTPRoute", "rules: [{sessionPersistence: {sessionName: 'a;b'}, " + backend + "}]", "W1014"},
+		{"a session in a header that is the proxy's", "HTTPRoute", "rules: [{sessionPersistence: {type: Header, sessionName: Weft-Load}, " + backend + "}]", "W1115"},
 		{"external authorization, which must not be left out in silence", "HTTPRoute", "rules: [{filters: [{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: a, port: 80}, http: {}}}], " + backend + "}]", "W1114"},
 		{"a full path that is none", "HTTPRoute", "rules: [{filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, replaceFullPath: a b}}}], " + backend + "}]", "W1117"},
 	} {

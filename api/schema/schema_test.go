@@ -110,6 +110,7 @@ func valid(t *testing.T, s *jsonschema.Schema, text string) error {
 func TestSchemaAndDecoderAgree(t *testing.T) {
 	s := compiled(t)
 	const head = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\n"
+	const policyHead = "apiVersion: weft.dev/v1alpha1\nkind: TrafficPolicy\nmetadata: {name: a}\nspec: {targetRefs: [{group: '', kind: Service, name: a}], "
 	for _, c := range []struct {
 		what, text string
 		ok         bool
@@ -124,6 +125,13 @@ func TestSchemaAndDecoderAgree(t *testing.T) {
 		{"a status that redirects never have", head + "spec: {rules: [{filters: [{type: RequestRedirect, requestRedirect: {statusCode: 305}}]}]}", false},
 		{"an unknown version", strings.Replace(head, "/v1", "/v7", 1) + "spec: {}", false},
 		{"a Service as kubectl prints it", "apiVersion: v1\nkind: Service\nmetadata: {name: a, uid: x, managedFields: []}\nspec: {type: ClusterIP, sessionAffinity: None, ports: [{port: 80, targetPort: http}, {port: 81, name: b, targetPort: 8081}]}\nstatus: {loadBalancer: {}}", true},
+		{"a TrafficPolicy", policyHead + `loadBalancing: {algorithm: Maglev, hash: {source: true}}, retry: {causes: [Reset], codes: [503], budget: {percent: 0, minPerSecond: 1}}, rateLimits: [{name: a, count: 5, path: {value: /a}}]}`, true},
+		{"a number where a duration stands", policyHead + "timeouts: {request: 5}}", false},
+		{"an unknown section", policyHead + "retries: {attempts: 1}}", false},
+		{"a percentage above 100", policyHead + "loadBalancing: {panicPercent: 101}}", false},
+		{"an identity that is none", policyHead + "overload: {priorities: [{identity: web, max: critical}]}}", false},
+		{"a policy for nobody", "apiVersion: weft.dev/v1alpha1\nkind: TrafficPolicy\nmetadata: {name: a}\nspec: {targetRefs: []}", false},
+		{"an XBackendTrafficPolicy", "apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: XBackendTrafficPolicy\nmetadata: {name: a}\nspec: {targetRefs: [{group: '', kind: Service, name: a}], retryConstraint: {budget: {percent: 5}}}", true},
 		{"a Workload", "apiVersion: weft.dev/v1alpha1\nkind: Workload\nmetadata: {name: a}\nspec: {addresses: [10.0.0.1], ports: [{port: 80}]}", true},
 	} {
 		t.Run(c.what, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/weft-mesh/weft/api/gateway"
 	"github.com/weft-mesh/weft/api/k8s"
@@ -45,6 +46,9 @@ type Snapshot struct {
 	Endpoints map[model.Name]*model.Endpoints // one for each service, though it may list none
 	Workloads map[model.Name]*model.Workload
 	Routes    []RouteStatus // of all routes, by kind, namespace and name
+	// Advice is about what is in force and dangerous, or does nothing; for `weft lint`. All of it are
+	// warnings, in the order of files and lines.
+	Advice []*codes.Error
 }
 
 // Compile makes a Snapshot. Problems are in the order of files and lines; each is about one thing,
@@ -59,9 +63,13 @@ func Compile(in Input) (*Snapshot, []*codes.Error) {
 	c.findServices()
 	c.implicitServices()
 	c.findEndpoints()
+	c.placePolicies()
+	c.givePolicies()
+	c.guardWorkloads()
 	c.attachRoutes()
 	c.findShadows()
-	return c.result(), c.sorted()
+	c.findCircles()
+	return c.result(), sorted(c.problems)
 }
 
 type compiler struct {
@@ -77,11 +85,19 @@ type compiler struct {
 	tcps      []typed[gateway.TCPRoute]
 	tlss      []typed[gateway.TLSRoute]
 	grants    []typed[gateway.ReferenceGrant]
+	policies  []typed[weft.TrafficPolicy]
 	workloads []*workload
 	services  map[model.Name]*service
 	attached  []attached
 	routes    []RouteStatus
 	problems  []problem
+	advice    []problem
+	said      map[string]bool // by once
+
+	backendPolicies []typed[gateway.XBackendTrafficPolicy]
+	spots           map[spot]*placed
+	budgets         map[model.Name]*typed[gateway.XBackendTrafficPolicy]
+	made            map[string][]*model.Policy // by Source
 }
 
 // typed is an object with its value at hand.
@@ -97,20 +113,37 @@ type problem struct {
 
 // report adds a problem at a field of an object; the object is nil for what nobody wrote.
 func (c *compiler) report(o *object.Object, path, code, what, why string, next ...string) {
+	c.problems = append(c.problems, c.problem(o, path, code, what, why, next))
+}
+
+// advise adds what is right and yet worth a second look.
+func (c *compiler) advise(o *object.Object, path, code, what, why string, next ...string) {
+	c.advice = append(c.advice, c.advised(o, path, code, what, why, next))
+}
+
+// advised is a problem that only `weft lint` tells of.
+func (c *compiler) advised(o *object.Object, path, code, what, why string, next []string) problem {
+	p := c.problem(o, path, code, what, why, next)
+	last := &p.err.Next[len(p.err.Next)-1]
+	*last = "weft lint" + strings.TrimPrefix(*last, "weft check")
+	return p
+}
+
+func (c *compiler) problem(o *object.Object, path, code, what, why string, next []string) problem {
 	var at object.Position
 	if o != nil {
 		at = o.At(path)
 	}
-	c.problems = append(c.problems, problem{at, &codes.Error{Code: code, What: what, Why: why, Where: at.Exact(), Next: append(next, c.check)}})
+	return problem{at, &codes.Error{Code: code, What: what, Why: why, Where: at.Exact(), Next: append(next, c.check)}}
 }
 
-func (c *compiler) sorted() []*codes.Error {
-	slices.SortStableFunc(c.problems, func(a, b problem) int {
+func sorted(problems []problem) []*codes.Error {
+	slices.SortStableFunc(problems, func(a, b problem) int {
 		return cmp.Or(cmp.Compare(a.at.File, b.at.File), cmp.Compare(a.at.Line, b.at.Line), cmp.Compare(a.at.Column, b.at.Column),
 			cmp.Compare(a.err.Code, b.err.Code), cmp.Compare(a.err.What, b.err.What))
 	})
-	out := make([]*codes.Error, len(c.problems))
-	for i, p := range c.problems {
+	out := make([]*codes.Error, len(problems))
+	for i, p := range problems {
 		out[i] = p.err
 	}
 	return out
@@ -145,6 +178,10 @@ func (c *compiler) index() {
 			c.tcps = append(c.tcps, typed[gateway.TCPRoute]{o, v})
 		case *gateway.TLSRoute:
 			c.tlss = append(c.tlss, typed[gateway.TLSRoute]{o, v})
+		case *weft.TrafficPolicy:
+			c.policies = append(c.policies, typed[weft.TrafficPolicy]{o, v})
+		case *gateway.XBackendTrafficPolicy:
+			c.backendPolicies = append(c.backendPolicies, typed[gateway.XBackendTrafficPolicy]{o, v})
 		case *gateway.ReferenceGrant:
 			c.grants = append(c.grants, typed[gateway.ReferenceGrant]{o, v})
 		}
@@ -160,6 +197,7 @@ func (c *compiler) result() *Snapshot {
 		Endpoints: make(map[model.Name]*model.Endpoints, len(c.services)),
 		Workloads: make(map[model.Name]*model.Workload, len(c.workloads)),
 		Routes:    c.routes,
+		Advice:    sorted(c.advice),
 	}
 	prev := c.in.Prev
 	if prev == nil {

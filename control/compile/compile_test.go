@@ -218,6 +218,10 @@ spec:
 		t.Fatal(ps)
 	}
 	full, prefix := "/f", "/x"
+	calls := model.DefaultPolicy.Calls
+	calls.Timeouts = model.Timeouts{Request: 90 * time.Second, BackendRequest: 500 * time.Millisecond}
+	calls.Retry.On, calls.Retry.Codes, calls.Retry.Backoff = model.RetryReset|model.RetryTimeout|model.RetryCodes, []int{500, 503}, 10*time.Millisecond
+	calls.Sources.Timeouts, calls.Sources.Retry = "x.yaml:24", "x.yaml:25"
 	cart := model.Name{Namespace: "shop", Name: "cart"}
 	want := []model.Route{{
 		Kind: model.RouteHTTP, Name: model.Name{Namespace: "shop", Name: "r"}, Created: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Ports: []uint16{80},
@@ -231,8 +235,7 @@ spec:
 				{Mirror: &model.Mirror{Backend: model.Backend{Service: cart, Port: 81, Weight: 1}, Numerator: 1, Denominator: 100}},
 				{CORS: &model.CORS{AllowOrigins: []string{"https://a.example"}, AllowCredentials: true, AllowMethods: []string{"GET"}, AllowHeaders: []string{"x-a"}, ExposeHeaders: []string{"X-B"}, MaxAge: 5 * time.Second}},
 			},
-			Timeouts: model.Timeouts{Request: 90 * time.Second, BackendRequest: 500 * time.Millisecond},
-			Retry:    &model.Retry{Codes: []int{500, 503}, Attempts: 1, Backoff: 10 * time.Millisecond},
+			Calls: &calls,
 			Backends: []model.Backend{{Service: cart, Port: 80, Filters: []model.Filter{{ResponseHeaders: &model.HeaderModifier{Remove: []string{"server"}}}}}},
 		}, {
 			Source:  "x.yaml:27",
@@ -387,6 +390,7 @@ func BenchmarkCompile(b *testing.B) {
 func FuzzCompile(f *testing.F) {
 	f.Add([]byte(shop + oneWorkload))
 	f.Add([]byte("{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: a}, spec: {}}\n---\n{apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: a}}\n"))
+	f.Add([]byte(shop + everySection))
 	f.Add([]byte("{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a, labels: {kubernetes.io/service-name: b}}, addressType: IPv6, endpoints: [{addresses: ['']}], ports: [{port: 1}]}\n---\n{apiVersion: v1, kind: Service, metadata: {name: b}, spec: {ports: [{port: 1}]}}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		res := decode.File("x.yaml", data, decode.Options{})
@@ -394,10 +398,11 @@ func FuzzCompile(f *testing.F) {
 		if len(s.Services) != len(s.Endpoints) {
 			t.Error("a service without an entry of endpoints")
 		}
-		for _, p := range problems {
+		for _, p := range append(problems, s.Advice...) {
 			if _, ok := codes.Lookup(p.Code); !ok {
 				t.Errorf("code %s is not in the catalogue", p.Code)
 			}
 		}
+		inRange(t, s)
 	})
 }

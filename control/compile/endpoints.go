@@ -76,13 +76,7 @@ func (s *service) put(e model.Endpoint) {
 	s.endpoints.Endpoints = append(s.endpoints.Endpoints, e)
 }
 
-func (c *compiler) workloadOf(r *Registered) *workload {
-	i, ok := slices.BinarySearchFunc(c.workloads, r.Workload.Name, func(w *workload, n model.Name) int { return compareNames(w.model.Name, n) })
-	if !ok {
-		return nil
-	}
-	return c.workloads[i]
-}
+func (c *compiler) workloadOf(r *Registered) *workload { return c.workloadNamed(r.Workload.Name) }
 
 func (c *compiler) implicitEndpoints(s *service) {
 	for _, r := range s.members {

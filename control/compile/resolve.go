@@ -12,8 +12,9 @@ import (
 // resolver resolves the references of one route.
 type resolver struct {
 	*compiler
-	obj  *object.Object
-	refs Condition
+	obj    *object.Object
+	refs   Condition
+	wishes []wish // of the rules, in their order
 }
 
 // backend resolves a reference to a Service's port. Whether it is permitted is asked before

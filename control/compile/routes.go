@@ -76,15 +76,50 @@ func (c *compiler) attach(o *object.Object, kind model.RouteKind, meta *k8s.Obje
 	}
 	c.routes = append(c.routes, status)
 	for _, s := range order {
-		r := base
 		list := ports[s]
 		slices.Sort(list)
-		if list = slices.Compact(list); len(list) < len(s.model.Ports) {
-			r.Ports = list
+		for _, group := range s.byPolicy(slices.Compact(list)) {
+			r := base
+			if len(group) < len(s.model.Ports) {
+				r.Ports = group
+			}
+			r.Rules = c.ruleCalls(o, kind, base.Rules, rs.wishes, s.policyAt(group))
+			s.model.Routes = append(s.model.Routes, r)
+			c.attached = append(c.attached, attached{o, s, &r})
 		}
-		s.model.Routes = append(s.model.Routes, r)
-		c.attached = append(c.attached, attached{o, s, &r})
 	}
+	if len(order) == 0 {
+		c.ruleCalls(o, kind, base.Rules, rs.wishes, nil) // what is wrong with them is worth saying
+	}
+}
+
+// byPolicy groups ports of a service that have the same policy, in order: the rules of a route build
+// on it. A service without ports has one group of none.
+func (s *service) byPolicy(ports []uint16) (groups [][]uint16) {
+	if len(ports) == 0 {
+		return [][]uint16{nil}
+	}
+	index := map[*model.Policy]int{}
+	for _, n := range ports {
+		p, _ := s.port(n)
+		i, ok := index[p.Policy]
+		if !ok {
+			i = len(groups)
+			index[p.Policy] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], n)
+	}
+	return groups
+}
+
+// policyAt is the policy of a group of ports.
+func (s *service) policyAt(group []uint16) *model.Policy {
+	if len(group) == 0 {
+		return nil
+	}
+	p, _ := s.port(group[0])
+	return p.Policy
 }
 
 // parent resolves one parentRef to a service and those of its ports that the route applies to.

@@ -20,10 +20,8 @@ func httpRules(r *resolver, spec *gateway.HTTPRouteSpec) []model.Rule {
 	out := make([]model.Rule, len(rules))
 	for i := range rules {
 		in, path := &rules[i], fmt.Sprintf("spec.rules[%d]", i)
-		m := model.Rule{Name: in.Name, Source: r.obj.At(path).String(), Retry: retry(in.Retry), Filters: httpFilters(r, in.Filters, path)}
-		if in.Timeouts != nil {
-			m.Timeouts = model.Timeouts{Request: gateway.Duration(in.Timeouts.Request), BackendRequest: gateway.Duration(in.Timeouts.BackendRequest)}
-		}
+		m := model.Rule{Name: in.Name, Source: r.obj.At(path).String(), Filters: httpFilters(r, in.Filters, path)}
+		r.wishes = append(r.wishes, wish{in.Timeouts, in.Retry, in.SessionPersistence, path})
 		for j := range in.Matches {
 			m.Matches = append(m.Matches, httpMatch(&in.Matches[j]))
 		}
@@ -38,25 +36,6 @@ func httpRules(r *resolver, spec *gateway.HTTPRouteSpec) []model.Rule {
 		}
 		out[i] = m
 	}
-	return out
-}
-
-// defaultAttempts is what a rule with retry but without attempts gets: the specification leaves
-// it to the implementation, and one more try mends a lost connection without multiplying load.
-const defaultAttempts = 1
-
-func retry(in *gateway.HTTPRouteRetry) *model.Retry {
-	if in == nil {
-		return nil
-	}
-	out := &model.Retry{Attempts: defaultAttempts, Backoff: gateway.Duration(in.Backoff)}
-	if in.Attempts != nil {
-		out.Attempts = int(*in.Attempts)
-	}
-	for _, c := range in.Codes {
-		out.Codes = append(out.Codes, int(c))
-	}
-	slices.Sort(out.Codes)
 	return out
 }
 
@@ -86,6 +65,7 @@ func grpcRules(r *resolver, spec *gateway.GRPCRouteSpec) []model.Rule {
 	for i := range spec.Rules {
 		in, path := &spec.Rules[i], fmt.Sprintf("spec.rules[%d]", i)
 		m := model.Rule{Name: in.Name, Source: r.obj.At(path).String(), Filters: grpcFilters(r, in.Filters, path)}
+		r.wishes = append(r.wishes, wish{session: in.SessionPersistence, path: path})
 		for j := range in.Matches {
 			g := &in.Matches[j]
 			match := model.Match{Headers: headers(g.Headers)}

@@ -76,6 +76,9 @@ func (c *compiler) findWorkloads() {
 		w.model.Labels = maps.Clone(r.Workload.Labels)
 		w.model.Addrs = slices.Clone(r.Workload.Addrs)
 		w.model.Ports = slices.Clone(r.Workload.Ports)
+		for i := range w.model.Ports {
+			w.model.Ports[i].Policy = nil // it comes from the Service, never from the workload
+		}
 		if _, ok := w.port(r.Port); !ok && r.Port != 0 {
 			w.model.Ports = append(w.model.Ports, model.Port{Port: r.Port})
 		}
@@ -110,6 +113,23 @@ func (c *compiler) findWorkloads() {
 	}
 	c.uniqueAddresses()
 	slices.SortFunc(c.workloads, func(a, b *workload) int { return compareNames(a.model.Name, b.model.Name) })
+	c.countPeers()
+}
+
+// countPeers gives each live workload its place among those of its identity. The list is sorted.
+func (c *compiler) countPeers() {
+	count := map[string]int{}
+	for _, w := range c.workloads {
+		if w.live != nil {
+			w.model.Peers.Index = count[w.model.Identity]
+			count[w.model.Identity]++
+		}
+	}
+	for _, w := range c.workloads {
+		if w.live != nil {
+			w.model.Peers.Count = count[w.model.Identity]
+		}
+	}
 }
 
 // written reads a Workload object.

@@ -157,7 +157,8 @@ func (s *Snapshot) Closure(names []model.Name, wanted map[Key]struct{}, absent m
 	}
 }
 
-// leadsTo lists the services that a service's routes send or mirror to, sorted, once each.
+// leadsTo lists the services that a service's routes send or mirror to, or compare the answers of,
+// sorted, once each.
 func leadsTo(s *model.Service) []model.Name {
 	seen := map[model.Name]bool{}
 	var filters func([]model.Filter)
@@ -178,6 +179,9 @@ func leadsTo(s *model.Service) []model.Name {
 		for j := range s.Routes[i].Rules {
 			r := &s.Routes[i].Rules[j]
 			filters(r.Filters)
+			if r.Calls != nil && r.Calls.Compare != nil {
+				backend(&r.Calls.Compare.Baseline)
+			}
 			for k := range r.Backends {
 				backend(&r.Backends[k])
 			}

@@ -51,3 +51,21 @@ func TestTheNumberCountsContentsNotBuilds(t *testing.T) {
 		t.Errorf("by address: %v, %v", n, ok)
 	}
 }
+
+// TestWhatIsComparedIsDeliveredToo: a proxy that is to compare answers needs the endpoints of the
+// baseline, to which no route leads.
+func TestWhatIsComparedIsDeliveredToo(t *testing.T) {
+	m := mesh(80)
+	n, base := model.Name{Namespace: "shop", Name: "cart"}, model.Name{Namespace: "shop", Name: "base"}
+	m.Services[base] = &model.Service{Name: base, Ports: []model.Port{{Port: 80}}}
+	m.Endpoints[base] = &model.Endpoints{Service: base}
+	calls := model.DefaultPolicy.Calls
+	calls.Compare = &model.Compare{Baseline: model.Backend{Service: base, Port: 80, Weight: 1}}
+	m.Services[n].Routes = []model.Route{{Kind: model.RouteHTTP, Name: n, Rules: []model.Rule{{Calls: &calls}}}}
+	s := build(t, nil, m, 1)
+	wanted := map[snapshot.Key]struct{}{}
+	s.Closure([]model.Name{n}, wanted, map[model.Name]struct{}{})
+	if _, ok := wanted[snapshot.Key{Kind: pb.Kind_KIND_ENDPOINTS, Name: base}]; !ok {
+		t.Errorf("wanted %v", wanted)
+	}
+}

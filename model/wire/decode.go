@@ -99,6 +99,10 @@ func ToWorkload(w *pb.Workload) (*model.Workload, error) {
 	out := &model.Workload{
 		Name: d.name(w.GetName()), Identity: w.GetIdentity(), Addrs: each(w.GetAddrs(), d.addr), Ports: d.ports(w.GetPorts()),
 		Labels: w.GetLabels(), Link: d.addrPort(w.GetLink()), Zone: w.GetZone(), Node: w.GetNode(),
+		Peers: model.Peers{Index: number(w.GetPeers().GetIndex()), Count: number(w.GetPeers().GetCount())},
+	}
+	if out.Peers.Index >= max(out.Peers.Count, 1) {
+		d.fail("the workload is number %d of %d", out.Peers.Index, out.Peers.Count)
 	}
 	if d.err != nil {
 		return nil, fmt.Errorf("workload %s: %w", out.Name, d.err)
@@ -153,7 +157,7 @@ func (d *decoder) ports(in []*pb.Port) []model.Port {
 		if err != nil {
 			d.fail("%w", err)
 		}
-		return model.Port{Name: p.GetName(), Port: d.port(p.GetPort()), Protocol: proto}
+		return model.Port{Name: p.GetName(), Port: d.port(p.GetPort()), Protocol: proto, Policy: d.policy(p.GetPolicy())}
 	})
 }
 
@@ -173,18 +177,11 @@ func (d *decoder) route(r *pb.Route) model.Route {
 }
 
 func (d *decoder) rule(r *pb.Rule) model.Rule {
-	out := model.Rule{
+	return model.Rule{
 		Name: r.GetName(), Source: r.GetSource(),
 		Matches: each(r.GetMatches(), d.match), Filters: each(r.GetFilters(), d.filter), Backends: each(r.GetBackends(), d.backend),
-		Timeouts: model.Timeouts{Request: d.duration(r.GetRequestTimeout()), BackendRequest: d.duration(r.GetBackendRequestTimeout())},
+		Calls: d.calls(r.GetCalls()),
 	}
-	if t := r.GetRetry(); t != nil {
-		out.Retry = &model.Retry{
-			Codes:    each(t.GetCodes(), func(c uint32) int { return int(c) }),
-			Attempts: int(t.GetAttempts()), Backoff: d.duration(t.GetBackoff()),
-		}
-	}
-	return out
 }
 
 func (d *decoder) duration(n int64) time.Duration {
@@ -194,11 +191,12 @@ func (d *decoder) duration(n int64) time.Duration {
 	return time.Duration(n)
 }
 
+func toValueMatch(v *pb.ValueMatch) model.ValueMatch {
+	return model.ValueMatch{Name: v.GetName(), Value: v.GetValue(), Regex: v.GetRegex()}
+}
+
 func (d *decoder) match(m *pb.Match) model.Match {
-	value := func(v *pb.ValueMatch) model.ValueMatch {
-		return model.ValueMatch{Name: v.GetName(), Value: v.GetValue(), Regex: v.GetRegex()}
-	}
-	out := model.Match{Method: m.GetMethod(), Headers: each(m.GetHeaders(), value), Query: each(m.GetQuery(), value)}
+	out := model.Match{Method: m.GetMethod(), Headers: each(m.GetHeaders(), toValueMatch), Query: each(m.GetQuery(), toValueMatch)}
 	if p := m.GetPath(); p != nil {
 		if p.GetKind() < 0 || p.GetKind() > pb.PathKind(model.PathRegex) {
 			d.fail("path match %d is not known", p.GetKind())

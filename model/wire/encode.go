@@ -43,7 +43,7 @@ func Service(s *model.Service) *pb.Service {
 // Ports encodes ports.
 func Ports(ports []model.Port) []*pb.Port {
 	return each(ports, func(p model.Port) *pb.Port {
-		return &pb.Port{Name: p.Name, Port: uint32(p.Port), Protocol: pb.Protocol(p.Protocol)}
+		return &pb.Port{Name: p.Name, Port: uint32(p.Port), Protocol: pb.Protocol(p.Protocol), Policy: Policy(p.Policy)}
 	})
 }
 
@@ -62,10 +62,14 @@ func Endpoints(e *model.Endpoints) *pb.Endpoints {
 
 // Workload encodes a workload.
 func Workload(w *model.Workload) *pb.Workload {
-	return &pb.Workload{
+	out := &pb.Workload{
 		Name: Name(w.Name), Identity: w.Identity, Addrs: each(w.Addrs, Addr), Ports: Ports(w.Ports),
 		Labels: w.Labels, Link: AddrPort(w.Link), Zone: w.Zone, Node: w.Node,
 	}
+	if w.Peers.Count > 0 {
+		out.Peers = &pb.Peers{Index: uint32(w.Peers.Index), Count: uint32(w.Peers.Count)}
+	}
+	return out
 }
 
 func route(r *model.Route) *pb.Route {
@@ -81,21 +85,12 @@ func route(r *model.Route) *pb.Route {
 }
 
 func rule(r *model.Rule) *pb.Rule {
-	out := &pb.Rule{
-		Name: r.Name, Source: r.Source,
-		Matches:               eachPtr(r.Matches, match),
-		Filters:               eachPtr(r.Filters, filter),
-		Backends:              eachPtr(r.Backends, backend),
-		RequestTimeout:        int64(r.Timeouts.Request),
-		BackendRequestTimeout: int64(r.Timeouts.BackendRequest),
+	return &pb.Rule{
+		Name: r.Name, Source: r.Source, Calls: calls(r.Calls),
+		Matches:  eachPtr(r.Matches, match),
+		Filters:  eachPtr(r.Filters, filter),
+		Backends: eachPtr(r.Backends, backend),
 	}
-	if t := r.Retry; t != nil {
-		out.Retry = &pb.Retry{
-			Codes:    each(t.Codes, func(c int) uint32 { return uint32(c) }),
-			Attempts: uint32(t.Attempts), Backoff: int64(t.Backoff),
-		}
-	}
-	return out
 }
 
 func match(m *model.Match) *pb.Match {

@@ -1,8 +1,10 @@
 package wire
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
@@ -46,7 +48,17 @@ func fill(r *rand.Rand, v reflect.Value, depth int) {
 	case *model.PathKind:
 		*x = model.PathKind(r.UintN(uint(model.PathRegex) + 1))
 		return
+	case *model.Peers:
+		*x = model.Peers{Index: 1 + r.IntN(9), Count: 10 + r.IntN(9)}
+		return
+	case *model.Policy:
+		fillFields(r, v, depth)
+		x.Outlier.EjectMax += x.Outlier.Eject
+		return
 	case *model.Filter:
+		fillOneOf(r, v, depth)
+		return
+	case *model.Hash:
 		fillOneOf(r, v, depth)
 		return
 	case *model.PathModifier:
@@ -55,11 +67,13 @@ func fill(r *rand.Rand, v reflect.Value, depth int) {
 	}
 	switch v.Kind() {
 	case reflect.Struct:
-		for i := range v.NumField() {
-			fill(r, v.Field(i), depth)
-		}
+		fillFields(r, v, depth)
 	case reflect.Slice:
 		if depth > 8 {
+			return
+		}
+		if v.Type() == reflect.TypeFor[[]byte]() {
+			v.SetBytes(bytes.Repeat([]byte{byte(r.Uint32())}, 32)) // a key
 			return
 		}
 		n := 1 + r.IntN(2)
@@ -76,15 +90,65 @@ func fill(r *rand.Rand, v reflect.Value, depth int) {
 	case reflect.Map:
 		v.Set(reflect.ValueOf(map[string]string{"app": fmt.Sprint(r.Uint32())}))
 	case reflect.String:
-		v.SetString(fmt.Sprintf("s%d", r.Uint32()))
+		v.SetString(fmt.Sprintf("/s%d", r.Uint32()))
 	case reflect.Bool:
 		v.SetBool(true)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(r.Uint32()>>1) + 1)
+	case reflect.Int8: // set by its range
+	case reflect.Float64: // set by its range
 	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		v.SetUint(uint64(r.Uint32()>>16) + 1)
 	default:
 		panic(v.Type().String())
+	}
+}
+
+// ranges of the fields that a receiver takes only in range; of a list, of its items.
+var ranges = map[string][2]float64{
+	"Balance.Algorithm": {1, 6}, "Balance.LoadBound": {1.05, 10}, "Balance.PanicPercent": {1, 100}, "Balance.ApertureMin": {1, 1000}, "Balance.ApertureAbove": {1, 1e5},
+	"Balance.SlowStart": {1, 9e11}, "Outlier.Consecutive": {1, 1000}, "Outlier.SuccessRate": {0.01, 0.99}, "Outlier.SuccessWindow": {1e9, 6e11}, "Outlier.SlowFactor": {2, 1000},
+	"Outlier.Eject": {1e8, 3e12}, "Outlier.EjectMax": {1e8, 3e12}, "Outlier.MaxPercent": {1, 100},
+	"HealthCheck.Kind": {1, 2}, "HealthCheck.Interval": {2e9, 3e12}, "HealthCheck.Timeout": {1e6, 2e9}, "HealthCheck.Unhealthy": {1, 100}, "HealthCheck.Healthy": {1, 100},
+	"Retry.On": {1, 15}, "Retry.Codes": {400, 599}, "Retry.GRPC": {1, 16}, "Retry.Attempts": {1, 10}, "Retry.Backoff": {1, 3e10}, "Retry.BackoffMax": {3e10, 6e10}, "Retry.Body": {1, 1 << 20},
+	"RetryBudget.Percent": {1, 100}, "RetryBudget.MinPerSecond": {1, 10000}, "RetryBudget.Window": {1e9, 6e10}, "Hedge.Percentile": {50, 99}, "Hedge.Min": {1, 6e10},
+	"Fault.PerMillion": {1, 1e6}, "Fault.Delay": {1, 6e11}, "Fault.Status": {200, 599}, "Fault.GRPC": {1, 16}, "Fault.BytesPS": {1, 1 << 30},
+	"Calls.Priority": {-1, 2}, "PriorityRule.Max": {-1, 2}, "PriorityRule.Default": {-1, 2},
+	"Concurrency.Min": {1, 1000}, "Concurrency.Max": {1000, 1e6}, "Concurrency.Tolerance": {1, 10}, "Queue.Target": {1, 1e9}, "Queue.Interval": {1e9, 6e10}, "Queue.Max": {1, 1e5},
+	"RateLimit.By": {1, 2}, "RateLimit.Rate": {0.1, 1e9}, "RateLimit.Burst": {1, 1e9}, "GlobalLimit.Timeout": {1e6, 1e9},
+}
+
+func fillFields(r *rand.Rand, v reflect.Value, depth int) {
+	for i := range v.NumField() {
+		f := v.Field(i)
+		fill(r, f, depth)
+		at, ok := ranges[v.Type().Name()+"."+v.Type().Field(i).Name]
+		if !ok {
+			continue
+		}
+		if f.Kind() != reflect.Slice {
+			inRange(r, f, at)
+			continue
+		}
+		for j := range f.Len() {
+			inRange(r, f.Index(j), at)
+		}
+	}
+}
+
+// inRange sets a number to one in a range, bounds included.
+func inRange(r *rand.Rand, v reflect.Value, at [2]float64) {
+	x := at[0] + r.Float64()*(at[1]-at[0])
+	if r.IntN(8) == 0 {
+		x = at[r.IntN(2)]
+	}
+	switch {
+	case v.CanInt():
+		v.SetInt(int64(math.Round(x)))
+	case v.CanUint():
+		v.SetUint(uint64(math.Round(x)))
+	default:
+		v.SetFloat(x)
 	}
 }
 
@@ -162,6 +226,14 @@ func TestWhatIsNotUnderstoodIsRefusedRatherThanLeftOut(t *testing.T) {
 	rule := func(r *pb.Rule) *pb.Service {
 		return &pb.Service{Name: n, Routes: []*pb.Route{{Name: n, Rules: []*pb.Rule{r}}}}
 	}
+	port := func(spoil func(*pb.Policy)) *pb.Service {
+		p := Policy(&model.DefaultPolicy)
+		if _, err := ToPorts([]*pb.Port{{Policy: p}}); err != nil {
+			t.Errorf("the default policy: %v", err)
+		}
+		spoil(p)
+		return &pb.Service{Name: n, Ports: []*pb.Port{{Policy: p}}}
+	}
 	deep := &pb.Filter{Filter: &pb.Filter_Mirror{Mirror: &pb.Mirror{Backend: &pb.Backend{}}}}
 	for range 10 {
 		deep = &pb.Filter{Filter: &pb.Filter_Mirror{Mirror: &pb.Mirror{Backend: &pb.Backend{Filters: []*pb.Filter{deep}}}}}
@@ -174,8 +246,14 @@ func TestWhatIsNotUnderstoodIsRefusedRatherThanLeftOut(t *testing.T) {
 		"an unknown route kind":     {Name: n, Routes: []*pb.Route{{Name: n, Kind: 99}}},
 		"an unknown filter":         rule(&pb.Rule{Filters: []*pb.Filter{{}}}),
 		"an unknown path match":     rule(&pb.Rule{Matches: []*pb.Match{{Path: &pb.PathMatch{Kind: 99}}}}),
-		"a negative timeout":        rule(&pb.Rule{RequestTimeout: -1}),
+		"a negative timeout":        rule(&pb.Rule{Calls: &pb.Calls{Timeouts: &pb.Timeouts{Request: -1}}}),
 		"an empty path modifier":    rule(&pb.Rule{Filters: []*pb.Filter{{Filter: &pb.Filter_Rewrite{Rewrite: &pb.Rewrite{Path: &pb.PathModifier{}}}}}}),
+		"retries without end":       rule(&pb.Rule{Calls: &pb.Calls{Retry: &pb.Retry{Attempts: 1 << 31}}}),
+		"a policy of zeros":         {Name: n, Ports: []*pb.Port{{Policy: &pb.Policy{}}}},
+		"an unknown algorithm":      port(func(p *pb.Policy) { p.Balance.Algorithm = 256 }),
+		"an unknown priority":       port(func(p *pb.Policy) { p.Calls.Priority = 256 }),
+		"a limit that is no number": port(func(p *pb.Policy) { p.Guard.Concurrency.Tolerance = math.NaN() }),
+		"rate limits without end":   port(func(p *pb.Policy) { p.Guard.RateLimits = make([]*pb.RateLimit, 1000) }),
 		"filters without end":       rule(&pb.Rule{Filters: []*pb.Filter{deep}}),
 	} {
 		if got, err := ToService(s); err == nil {
@@ -185,6 +263,9 @@ func TestWhatIsNotUnderstoodIsRefusedRatherThanLeftOut(t *testing.T) {
 	link := &pb.AddrPort{Addr: []byte{1, 2, 3, 4}, Port: 1}
 	if _, err := ToEndpoints(&pb.Endpoints{Service: n, Endpoints: []*pb.Endpoint{{Addr: link, Link: link}}}); err == nil {
 		t.Error("a link without an identity to expect was accepted")
+	}
+	if _, err := ToWorkload(&pb.Workload{Name: n, Peers: &pb.Peers{Index: 2, Count: 2}}); err == nil {
+		t.Error("the third of two workloads was accepted")
 	}
 }
 

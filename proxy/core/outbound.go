@@ -250,7 +250,7 @@ func (x *exchange) route(r *message.Request, svc *decide.Service, port uint16) {
 	}
 	c.startMirrors(x, r)
 	x.d.ApplyRequest(r, &c.canon, &c.scratch)
-	if t := x.d.Timeouts(); t.Request > 0 || t.BackendRequest > 0 {
+	if t := &x.d.Calls().Timeouts; t.Request > 0 || t.BackendRequest > 0 {
 		d := t.Request
 		if d == 0 || t.BackendRequest > 0 && t.BackendRequest < d {
 			d = t.BackendRequest

@@ -122,10 +122,12 @@ func playRandom(t *testing.T, seed uint64, rigFor func(testing.TB, *model.Servic
 	protocols := []model.Protocol{model.ProtocolHTTP, model.ProtocolDetect, model.ProtocolTCP}
 	svc := &model.Service{Name: rigService, Ports: []model.Port{{Port: 80, Protocol: protocols[rnd.IntN(3)]}}}
 	if rnd.IntN(3) == 0 {
+		calls := model.DefaultPolicy.Calls
+		calls.Timeouts.Request = time.Duration(rnd.IntN(2)) * 3 * time.Second
 		svc.Routes = []model.Route{{Kind: model.RouteHTTP, Name: rigService, Rules: []model.Rule{{
 			Backends: []model.Backend{{Service: rigService, Port: 80, Weight: 1}},
 			Filters:  []model.Filter{{Mirror: &model.Mirror{Backend: model.Backend{Service: rigService, Port: 80, Weight: 1}}}},
-			Timeouts: model.Timeouts{Request: time.Duration(rnd.IntN(2)) * 3 * time.Second},
+			Calls:    &calls,
 		}}}}
 	}
 	r := rigFor(t, svc, Limits{MaxPoolConns: 2 + rnd.IntN(4), MaxParked: 3 + rnd.IntN(3), IdleTimeout: time.Minute})

@@ -55,7 +55,26 @@ type Series struct {
 	Sent         atomic.Uint64 // body bytes towards the service
 	Received     atomic.Uint64 // body bytes from it
 	Opened       atomic.Uint64 // requests or connections started; those that did not end are active
+
+	// Of the tries that requests were made of. A request that succeeded at its second try is one
+	// success, and one failed try.
+	Retries     atomic.Uint64 // tries after the first, without hedges
+	Hedges      atomic.Uint64 // second tries beside a first that was slow
+	HedgesWon   atomic.Uint64 // those whose answer came first
+	TriesFailed atomic.Uint64 // tries that failed, the last of a request included
 }
+
+// Retried counts a try after the first.
+func (s *Series) Retried() { add(&s.Retries, 1) }
+
+// Hedged counts a hedge.
+func (s *Series) Hedged() { add(&s.Hedges, 1) }
+
+// HedgeWon counts a hedge whose answer came first.
+func (s *Series) HedgeWon() { add(&s.HedgesWon, 1) }
+
+// TryFailed counts a try that failed.
+func (s *Series) TryFailed() { add(&s.TriesFailed, 1) }
 
 // Start counts a request or connection that begins.
 func (s *Series) Start() { add(&s.Opened, 1) }

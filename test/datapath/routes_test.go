@@ -225,8 +225,10 @@ func TestARoutesTimeoutAnswers504(t *testing.T) {
 			<-r.Context().Done()
 			ended <- struct{}{}
 		})
+		calls := model.DefaultPolicy.Calls
+		calls.Timeouts.Request = 80 * time.Millisecond
 		x := newPair(t, pairOptions{driver: driver, app: app, routes: []model.Route{httpRoute(model.Rule{
-			Backends: []model.Backend{to(shopCart, 1)}, Timeouts: model.Timeouts{Request: 80 * time.Millisecond},
+			Backends: []model.Backend{to(shopCart, 1)}, Calls: &calls,
 		})}})
 		code, body := get(t, x.url("/"))
 		if code != 504 || !strings.Contains(body, "W3308") {

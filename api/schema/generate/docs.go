@@ -65,8 +65,8 @@ func (d Docs) file(f *ast.File) {
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// of gives the comment of a type or of one of its fields.
-func (d Docs) of(t reflect.Type, field string) string {
+// Of gives the comment of a type or of one of its fields.
+func (d Docs) Of(t reflect.Type, field string) string {
 	name := t.String()
 	if field != "" {
 		name += "." + field

@@ -22,8 +22,8 @@ func Kind(k decode.Kind, docs Docs) map[string]any {
 	g := &generator{docs: docs, defs: schema{}}
 	out := g.object(t)
 	props := out["properties"].(schema)
-	props["apiVersion"] = schema{"enum": k.Versions, "description": docs.of(reflect.TypeFor[k8s.TypeMeta](), "APIVersion")}
-	props["kind"] = schema{"const": k.Name, "description": docs.of(reflect.TypeFor[k8s.TypeMeta](), "Kind")}
+	props["apiVersion"] = schema{"enum": k.Versions, "description": docs.Of(reflect.TypeFor[k8s.TypeMeta](), "APIVersion")}
+	props["kind"] = schema{"const": k.Name, "description": docs.Of(reflect.TypeFor[k8s.TypeMeta](), "Kind")}
 	out["$schema"] = dialect
 	out["title"] = k.Name
 	out["$defs"] = g.defs
@@ -58,7 +58,7 @@ func (g *generator) object(t reflect.Type) schema {
 	props, required := schema{}, []string{}
 	for _, f := range decode.FieldsOf(t) {
 		p := g.value(f.Type, f.Rule)
-		if doc := g.docs.of(f.Owner, f.Go); doc != "" {
+		if doc := g.docs.Of(f.Owner, f.Go); doc != "" {
 			p["description"] = doc
 		} else if f.Type == reflect.TypeFor[k8s.Unused]() {
 			p["description"] = "Accepted, and not used by weft."
@@ -66,13 +66,16 @@ func (g *generator) object(t reflect.Type) schema {
 		if f.Rule.Default != nil {
 			p["default"] = literal(f.Type, *f.Rule.Default)
 		}
+		if f.Rule.Assume != nil {
+			p["default"] = literal(f.Type, *f.Rule.Assume)
+		}
 		if f.Rule.Required {
 			required = append(required, f.Name)
 		}
 		props[f.Name] = p
 	}
 	out := schema{"type": "object", "properties": props, "additionalProperties": false}
-	if doc := g.docs.of(t, ""); doc != "" {
+	if doc := g.docs.Of(t, ""); doc != "" {
 		out["description"] = doc
 	}
 	if len(required) > 0 {
@@ -164,8 +167,14 @@ func enum(s schema, t reflect.Type, r decode.Rule) {
 }
 
 func literal(t reflect.Type, s string) any {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	if n, err := strconv.Atoi(s); err == nil && t.Kind() == reflect.Int32 {
 		return n
+	}
+	if b, err := strconv.ParseBool(s); err == nil && t.Kind() == reflect.Bool {
+		return b
 	}
 	return s
 }

@@ -16,6 +16,7 @@ import (
 // Result is what was found.
 type Result struct {
 	Problems []*codes.Error // of the files, then of what they say together
+	Advice   []*codes.Error // warnings of what is in force and dangerous or without effect, of a directory
 	Set      file.Set
 	Snapshot *compile.Snapshot
 }
@@ -39,7 +40,7 @@ func Dir(dir string, registered ...compile.Registered) (*Result, error) {
 		return nil, err
 	}
 	snap, problems := compile.Compile(compile.Input{Objects: set.Objects, Registered: registered, TrustDomain: "weft.local", Check: "weft check " + dir})
-	r := &Result{Set: set, Snapshot: snap}
+	r := &Result{Set: set, Snapshot: snap, Advice: snap.Advice}
 	r.Problems = append(r.Problems, set.Problems...)
 	r.Problems = append(r.Problems, problems...)
 	return r, nil

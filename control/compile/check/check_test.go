@@ -14,7 +14,8 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // TestErrors holds the whole text that a person reads for each kind of mistake. Each directory of
-// testdata is a configuration; NAME.golden is all that `weft check` says about it.
+// testdata is a configuration; NAME.golden is all that `weft check` says about it, then
+// what `weft lint` adds.
 func TestErrors(t *testing.T) {
 	list, err := os.ReadDir("testdata")
 	if err != nil {
@@ -39,6 +40,12 @@ func TestErrors(t *testing.T) {
 					t.Errorf("%s lacks what, why or next: %#v", p.Code, p)
 				}
 				b.WriteString(p.Text())
+			}
+			for _, p := range r.Advice {
+				if !codes.IsWarning(p.Code) {
+					t.Errorf("advice %s is no warning", p.Code)
+				}
+				b.WriteString("lint: " + p.Text())
 			}
 			for _, s := range r.Snapshot.Routes {
 				b.WriteString(s.Kind.String() + " " + s.Name.String() + " " + s.Source)

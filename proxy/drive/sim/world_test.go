@@ -173,8 +173,10 @@ var servicePorts = map[string]uint16{"web": 80, "echo": 7, "greet": 25}
 func (w *world) publish(service string) {
 	m := &model.Service{Name: shop(service), Ports: []model.Port{{Port: servicePorts[service], Protocol: w.protocol(service)}}}
 	if service == "web" && w.timeout > 0 {
+		calls := model.DefaultPolicy.Calls
+		calls.Timeouts.Request = w.timeout
 		m.Routes = []model.Route{{Kind: model.RouteHTTP, Name: shop("web"), Rules: []model.Rule{{
-			Timeouts: model.Timeouts{Request: w.timeout},
+			Calls:    &calls,
 			Backends: []model.Backend{{Service: m.Name, Port: 80, Weight: 1}},
 		}}}}
 	}
