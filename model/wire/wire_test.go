@@ -196,6 +196,27 @@ func through[V any, M proto.Message](t *testing.T, in V, m M, empty M, back func
 	}
 }
 
+func TestEqualPoliciesKeepTheirPointers(t *testing.T) {
+	service := func(attempts ...int) *model.Service {
+		s := &model.Service{Ports: []model.Port{{Port: 1}}}
+		for _, n := range attempts {
+			p := model.DefaultPolicy
+			p.Calls.Retry.Attempts = n
+			s.Ports = append(s.Ports, model.Port{Policy: &p})
+		}
+		return s
+	}
+	first, second := service(1, 2, 1), service(3, 2, 1)
+	KeepPolicies(nil, first)
+	if first.Ports[0].Policy != nil || first.Ports[1].Policy != first.Ports[3].Policy || first.Ports[1].Policy == first.Ports[2].Policy {
+		t.Errorf("%+v", first.Ports)
+	}
+	KeepPolicies(first, second)
+	if second.Ports[2].Policy != first.Ports[2].Policy || second.Ports[3].Policy != first.Ports[1].Policy || second.Ports[1].Policy.Calls.Retry.Attempts != 3 {
+		t.Errorf("%+v", second.Ports)
+	}
+}
+
 func TestSeriesSurviveTheWire(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	var s report.Series

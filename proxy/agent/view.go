@@ -117,6 +117,7 @@ func (v *view) put(r *pb.Resource) error {
 		if err != nil {
 			return err
 		}
+		wire.KeepPolicies(v.services[k.name], s)
 		v.services[k.name] = s
 		delete(v.absent, k.name)
 		for _, a := range s.IPs {
