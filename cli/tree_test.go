@@ -43,7 +43,7 @@ func TestTheVerbsAreTheOnesThatAreDocumented(t *testing.T) {
 		}
 	}
 	slices.Sort(visible)
-	want := []string{"check", "completion", "demo", "explain", "explain-code", "ping", "run", "stat", "status", "token", "token create", "up", "version", "whois"}
+	want := []string{"check", "completion", "demo", "explain", "explain-code", "ping", "route-token", "route-token key", "route-token sign", "run", "stat", "status", "token", "token create", "up", "version", "whois"}
 	if !slices.Equal(visible, want) {
 		t.Errorf("visible verbs are\n %q, wanted\n %q", visible, want)
 	}
@@ -119,7 +119,7 @@ func TestEveryExampleCanBeParsed(t *testing.T) {
 }
 
 // changing verbs do not read: they have no common -o.
-var changing = []string{"weft up", "weft run", "weft token", "weft completion", "weft demo-app", "weft ping-probe"}
+var changing = []string{"weft up", "weft run", "weft token", "weft route-token", "weft completion", "weft demo-app", "weft ping-probe"}
 
 func TestEveryReadingVerbHasTheCommonOutputFlag(t *testing.T) {
 	_, verbs := tree(t)
