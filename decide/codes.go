@@ -12,13 +12,16 @@ const (
 	CodeNoBackend   = "W3204" // the rule has no backend that may receive traffic
 	CodeBadBackend  = "W3205" // the chosen backend cannot be resolved
 	CodeCORSRefused = "W3206" // preflight from an origin that is not allowed
+
+	CodeOverride = "W3335" // the route token leads to where no route could
 )
 
 // grpc-status values for refusals of gRPC requests
 // (https://grpc.io/docs/guides/status-codes/).
 const (
-	grpcOK            = 0
-	grpcUnimplemented = 12
-	grpcInternal      = 13
-	grpcUnavailable   = 14
+	grpcOK               = 0
+	grpcPermissionDenied = 7
+	grpcUnimplemented    = 12
+	grpcInternal         = 13
+	grpcUnavailable      = 14
 )

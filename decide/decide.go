@@ -20,8 +20,9 @@ type Query struct {
 	Host, Path, RawQuery []byte // canonical, see Canonicalize
 	Fields               []message.Field
 
-	// Rand decides weights and mirror fractions; uniform over all of uint64.
+	// Rand decides weights, mirror fractions and faults; uniform over all of uint64.
 	Rand uint64
+	Now  int64 // Unix seconds; only ages of sessions are measured by it
 }
 
 // Action is what is done with a request.
@@ -58,6 +59,9 @@ type Decision struct {
 	// slash ("/" covers 0).
 	PrefixLen int
 
+	Session Session
+
+	faults   uint64 // a bit for each of possibleFaults that is made
 	port     *ServicePort
 	redirect *model.Redirect
 	cors     *corsPolicy
@@ -95,12 +99,17 @@ func (t *Table) Decide(q *Query, why *Reasons) Decision {
 	}
 	g := q.Port.group(q.ClientNamespace)
 	if g == nil {
+		d.startSession(q)
 		d.Backend = q.Port.Default
 	} else {
 		d.route(q, g)
 	}
 	if d.Action == Forward && d.Backend.Invalid != "" {
 		d.refuse(500, grpcUnavailable, CodeBadBackend, d.Backend.Invalid)
+	}
+	if d.Action == Forward {
+		d.settleSession()
+		d.drawFaults(q)
 	}
 	why.decided(q, g, &d)
 	return d
@@ -130,7 +139,8 @@ func (d *Decision) route(q *Query, g *group) {
 	if d.intercept(q, d.Rule.filters) {
 		return
 	}
-	b := d.Rule.pick(q.Rand)
+	d.startSession(q)
+	b := d.pick(q)
 	if b == nil {
 		d.refuse(500, grpcUnavailable, CodeNoBackend, reasonNoBackend)
 		return

@@ -22,9 +22,12 @@ type Rule struct {
 	Label    string // "HTTPRoute shop/cart rule 0"
 	Backends []*Backend
 
-	total   uint64 // of the weights
-	filters []filter
-	broken  string // not empty: the rule cannot be honoured and answers 500, for this reason
+	total    uint64 // of the weights
+	salt     uint64 // of hashes that choose a backend
+	filters  []filter
+	faults   []fault  // of Model.Calls
+	baseline *Backend // of Model.Calls.Compare; nil: none
+	broken   string   // not empty: the rule cannot be honoured and answers 500, for this reason
 }
 
 // Source returns where the rule was written, file:line, or the route's place.
@@ -41,6 +44,7 @@ type Backend struct {
 	Set     *EndpointSet // nil exactly if Invalid is not empty
 	Invalid string       // why the reference could not be resolved; its share is answered 500
 
+	tag     uint32 // in the values of sessions
 	upto    uint64 // sum of the weights up to and including this one
 	filters []filter
 }
@@ -159,6 +163,11 @@ func (c *compiler) rule(route *Route, i int) *Rule {
 		r.Backends = append(r.Backends, b)
 	}
 	r.filters = c.filters(r, m.Filters)
+	r.salt = fnvString(fnvOffset, r.Label)
+	if m.Calls != nil {
+		r.faults = c.faults(m.Calls.Faults, r.Label, r.Source())
+		r.baseline = c.baseline(m.Calls.Compare)
+	}
 	return r
 }
 
@@ -169,9 +178,18 @@ func (c *compiler) backend(m *model.Backend) *Backend {
 		return b
 	}
 	k := setKey{m.Service, m.Port}
+	b.tag = backendTag(k)
 	b.Set, b.Invalid = c.resolve(k)
 	c.current.deps = append(c.current.deps, dependency{k, b.Set, b.Invalid})
 	return b
+}
+
+// baseline compiles the second backend of a comparison.
+func (c *compiler) baseline(m *model.Compare) *Backend {
+	if m == nil {
+		return nil
+	}
+	return c.backend(&m.Baseline)
 }
 
 // pick chooses a backend by weight. rand is uniform over all of uint64. It returns nil if no

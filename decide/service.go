@@ -47,6 +47,9 @@ type ServicePort struct {
 	Port    model.Port
 	Default *Backend // the service itself: gets all traffic when no route is attached
 
+	faults   []fault  // of the policy's Calls
+	baseline *Backend // of the policy's Calls.Compare; nil: none
+
 	producer  *group            // nil: none attached
 	consumers map[string]*group // by the client's namespace
 }
@@ -88,6 +91,10 @@ func (c *compiler) service(n model.Name, m *model.Service) *Service {
 		}
 		sp := &ServicePort{Service: s, Port: p}
 		sp.Default = c.backend(&model.Backend{Service: n, Port: p.Port, Weight: 1})
+		if p.Policy != nil {
+			sp.faults = c.faults(p.Policy.Calls.Faults, "policy of Service "+n.String()+" port "+strconv.Itoa(int(p.Port)), p.Policy.Source)
+			sp.baseline = c.baseline(p.Policy.Calls.Compare)
+		}
 		s.ports = append(s.ports, sp)
 	}
 	sort.Slice(s.ports, func(i, j int) bool { return s.ports[i].Port.Port < s.ports[j].Port.Port })

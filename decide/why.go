@@ -70,6 +70,8 @@ func (w *Reasons) decided(q *Query, g *group, d *Decision) {
 	w.routes(q, g, d)
 	w.rules(q, g, d)
 	w.filters(d)
+	w.session(d)
+	w.faults(q, d)
 	w.backend(d, !q.Opaque && !opaque(q.Port.Port.Protocol))
 }
 

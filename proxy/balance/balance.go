@@ -36,6 +36,8 @@ type Endpoint struct {
 	stamp time.Duration // when ewma was last touched
 	share float64       // mean weight of the set by own weight: what a request here adds to the cost
 	gone  bool          // no longer in the set; settles only
+
+	session uint64 // SessionID; 0: not computed yet
 }
 
 // key is what makes an endpoint the same one over an update: not only its address, since
