@@ -24,6 +24,7 @@ import (
 	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/proxy/balance"
+	"github.com/weft-mesh/weft/proxy/override"
 	"github.com/weft-mesh/weft/proxy/telemetry"
 )
 
@@ -76,9 +77,12 @@ func (l Limits) withDefaults() Limits {
 
 // Config makes a Core.
 type Config struct {
-	Host   Host
-	Now    time.Duration // time of the driver's clock at the start
-	Rand   func() uint64
+	Host Host
+	Now  time.Duration // time of the driver's clock at the start
+	Rand func() uint64
+	// Wall reads the wall clock, for ages of sessions and ends of tokens only. Without it no session
+	// with an age and no token holds.
+	Wall   func() time.Time
 	Shard  *telemetry.Shard
 	Limits Limits
 	Log    *slog.Logger
@@ -101,6 +105,7 @@ type Core struct {
 	log    *slog.Logger
 
 	now   time.Duration
+	wall  wall
 	wheel wheel
 	table *decide.Table
 
@@ -130,6 +135,11 @@ type Core struct {
 
 	// windowGrowth is what HTTP/2 windows of this loop may still grow by.
 	windowGrowth int
+
+	comparisons map[comparisonKey]*Comparison // nil until there is one
+	comparing   int                           // under way
+
+	tokens override.Cache
 
 	hopRequest message.Request // of the localHop that is being given one
 	hopFields  []message.Field
@@ -195,6 +205,7 @@ func New(cfg Config) *Core {
 		inboundSeries: map[inboundKey]*telemetry.Series{},
 		opaque:        map[model.Name]map[uint16]bool{},
 		windowGrowth:  maxWindowGrowth,
+		wall:          wall{read: cfg.Wall},
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)

@@ -82,6 +82,9 @@ type exchange struct {
 	deadline   timer
 	waits      bool // deadline is for the wait in a pool
 	mirrors    []*exchange
+	compared   *comparison // its response is compared; nil: it is not
+	role       uint8       // in compared
+	fault      *faulted    // what is done to it on purpose; nil: nothing
 
 	// While there is no upstream the request waits here.
 	kept    bool // saved and held are the whole request
@@ -297,6 +300,9 @@ func (x *exchange) upWritable() {
 
 // downWritable: the downstream has room again.
 func (x *exchange) downWritable() {
+	if x.fault != nil && x.fault.holds() {
+		return
+	}
 	if n := x.owedUp; n > 0 && !x.finished && x.up != nil {
 		x.owedUp = 0
 		x.up.creditUp(x, n)
@@ -329,6 +335,9 @@ func (x *exchange) response(r *message.Response, end bool) {
 		x.upgrade, x.declined = false, true
 		x.reqDone = true
 	}
+	if x.compared != nil {
+		x.compared.head(x.role, r)
+	}
 	if x.grpc {
 		x.noteGRPC(r.Fields)
 	}
@@ -337,6 +346,7 @@ func (x *exchange) response(r *message.Response, end bool) {
 	}
 	if !x.inbound {
 		x.d.ApplyResponse(r, x.origin, &x.core.scratch)
+		x.tellSession(r)
 	}
 	x.down.respond(x, r, end)
 	if end {
@@ -347,6 +357,12 @@ func (x *exchange) response(r *message.Response, end bool) {
 // respData takes a piece of the response's body, or of a tunnel.
 func (x *exchange) respData(p []byte, end bool) {
 	if x.finished || x.respDone {
+		return
+	}
+	if x.compared != nil {
+		x.compared.data(x.role, p)
+	}
+	if x.fault != nil && x.fault.slows(p, end) {
 		return
 	}
 	if x.got += uint64(len(p)); x.sent+x.got >= x.weighAgain {
@@ -364,6 +380,12 @@ func (x *exchange) respData(p []byte, end bool) {
 // respTrailers ends the response with trailers.
 func (x *exchange) respTrailers(f []message.Field) {
 	if x.finished || x.respDone {
+		return
+	}
+	if x.compared != nil {
+		x.compared.trailers(x.role, f)
+	}
+	if x.fault != nil && x.fault.slowsTrailers(f) {
 		return
 	}
 	if x.grpc {
@@ -413,6 +435,10 @@ func (x *exchange) finish() {
 	x.finished = true
 	c := x.core
 	c.wheel.disarm(&x.deadline)
+	x.endFault()
+	if x.compared != nil {
+		x.compared.over(x)
+	}
 	c.parked -= x.parked
 	x.parked = 0
 	c.leaveQueues(x)

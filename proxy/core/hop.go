@@ -3,7 +3,6 @@ package core
 import (
 	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/proxy/balance"
-	"github.com/weft-mesh/weft/proxy/h1"
 	"github.com/weft-mesh/weft/proxy/h2"
 )
 
@@ -66,7 +65,7 @@ func (h *localHop) request(x *exchange, r *message.Request, end bool) {
 	// request may have to be sent again.
 	f := c.hopFields[:0]
 	for i := range r.Fields {
-		if !h1.Reserved(r.Fields[i].Name) {
+		if !reserved(r.Fields[i].Name) {
 			f = append(f, r.Fields[i])
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/proxy/override"
 )
 
 // Workload is an application instance that this proxy serves.
@@ -32,6 +33,8 @@ type local struct {
 	idText   []byte        // Identity, for fields
 	until    time.Duration // when its certificate ends; 0: not known to end
 	draining bool          // takes nothing new from peers
+
+	tokens override.Allowance // for route tokens that it brings
 }
 
 func newLocals(list []Workload) []*local {

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"github.com/weft-mesh/weft/decide"
 	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/proxy/h2"
 )
@@ -19,27 +20,47 @@ func (discard) resetDown(*exchange, h2.ErrCode)            {}
 func (discard) creditDown(*exchange, int)                  {}
 func (discard) endDown(x *exchange)                        { x.unmirror() }
 
-// startMirrors starts the copies that the decision asks for. A copy is the request as it came,
-// before the rule's other filters.
+// startMirrors starts the copies that the decision asks for, and one more for a comparison with the
+// first of them. A copy is the request as it came, before the rule's other filters.
 func (c *Core) startMirrors(x *exchange, r *message.Request) {
 	if x.mirror || x.upgrade {
 		return
 	}
-	for b := range x.d.Mirrors {
-		m := c.newExchange(x.local, discard{})
-		m.mirror, m.of = true, x
-		m.grpc, m.h2app, m.isHEAD = x.grpc, x.h2app, x.isHEAD
-		m.dest, m.port = x.dest, x.port
-		m.heldEnd, m.reqDone = x.heldEnd, x.reqDone
-		m.held = append(m.held, x.held...) // what came while the original waited for discovery
-		m.sent, m.owedDown = uint64(len(x.held)), len(x.held)
-		m.d.Backend = b
-		m.park(r, x.heldEnd)
-		m.entry = c.set(b.Set)
-		x.mirrors = append(x.mirrors, m)
-		c.wheel.arm(&m.deadline, c.now+c.limits.IdleTimeout/10)
-		m.pick(&m.saved)
+	if x.d.Faulty() {
+		if f := x.d.Fault(x.grpc); f.Aborts(x.grpc) {
+			return // nobody gets it
+		}
 	}
+	for b := range x.d.Mirrors {
+		m := c.mirrorTo(x, b, r)
+		var p *comparison
+		if len(x.mirrors) == 1 {
+			p = c.compare(x, m, r)
+		}
+		m.pick(&m.saved)
+		if p != nil {
+			m = c.mirrorTo(x, x.d.Baseline(), r)
+			p.join(m, baseline)
+			m.pick(&m.saved)
+		}
+	}
+}
+
+// mirrorTo makes the copy for a backend. It is ready for its endpoint.
+func (c *Core) mirrorTo(x *exchange, b *decide.Backend, r *message.Request) *exchange {
+	m := c.newExchange(x.local, discard{})
+	m.mirror, m.of = true, x
+	m.grpc, m.h2app, m.isHEAD = x.grpc, x.h2app, x.isHEAD
+	m.dest, m.port = x.dest, x.port
+	m.heldEnd, m.reqDone = x.heldEnd, x.reqDone
+	m.held = append(m.held, x.held...) // what came while the original waited for discovery
+	m.sent, m.owedDown = uint64(len(x.held)), len(x.held)
+	m.d.Backend = b
+	m.park(r, x.heldEnd)
+	m.entry = c.set(b.Set)
+	x.mirrors = append(x.mirrors, m)
+	c.wheel.arm(&m.deadline, c.now+c.limits.IdleTimeout/10)
+	return m
 }
 
 // mirrorData gives a piece of the body to the copies. One that is too far behind is given up.

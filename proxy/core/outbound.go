@@ -12,7 +12,7 @@ import (
 	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/proxy/balance"
-	"github.com/weft-mesh/weft/proxy/h1"
+	"github.com/weft-mesh/weft/proxy/override"
 	"github.com/weft-mesh/weft/proxy/telemetry"
 )
 
@@ -60,10 +60,10 @@ func (x *exchange) refuseAmbiguous(err error) {
 // an application might take for one.
 func stripOurs(f []message.Field) []message.Field {
 	for i := range f {
-		if h1.Reserved(f[i].Name) {
+		if reserved(f[i].Name) {
 			out := f[:i]
 			for _, g := range f[i+1:] {
-				if !h1.Reserved(g.Name) {
+				if !reserved(g.Name) {
 					out = append(out, g)
 				}
 			}
@@ -189,17 +189,17 @@ func (c *Core) connectDest(l *local, r *message.Request) (dest, *failure) {
 // waits for the control plane.
 func (x *exchange) awaitDiscovery(r *message.Request) {
 	x.park(r, x.heldEnd)
-	x.await()
+	x.await(x.dest.service)
 }
 
-// await waits for the answer about x.dest.service.
-func (x *exchange) await() {
+// await waits for the answer about a service.
+func (x *exchange) await(n model.Name) {
 	c := x.core
-	if !c.waitFor(x.dest.service, x) {
+	if !c.waitFor(n, x) {
 		x.fail(failOverload)
 		return
 	}
-	x.waitSvc = x.dest.service
+	x.waitSvc = n
 	c.wheel.arm(&x.deadline, c.now+c.limits.DiscoveryTimeout)
 }
 
@@ -230,9 +230,12 @@ func (x *exchange) route(r *message.Request, svc *decide.Service, port uint16) {
 	*q = decide.Query{
 		Port: sp, ClientNamespace: x.local.Name.Namespace, GRPC: x.grpc,
 		Method: r.Method, Scheme: r.Scheme, Host: c.canon.Host, Path: c.canon.Path, RawQuery: c.canon.RawQuery,
-		Fields: r.Fields, Rand: c.rand(),
+		Fields: r.Fields, Rand: c.rand(), Now: c.unix(),
 	}
 	x.d = c.table.Decide(q, nil)
+	if o := x.d.Calls().Override; o != nil && x.divert(r, o) {
+		return
+	}
 	c.scratch.Reset()
 	if origin := decide.Origin(r.Fields); len(origin) > 0 {
 		x.origin = append(x.origin[:0], origin...)
@@ -258,6 +261,9 @@ func (x *exchange) route(r *message.Request, svc *decide.Service, port uint16) {
 		c.wheel.arm(&x.deadline, x.start+d)
 	}
 	x.entry = c.set(x.d.Backend.Set)
+	if x.d.Faulty() && x.breakOnPurpose(r) {
+		return
+	}
 	x.pick(r)
 }
 
@@ -273,7 +279,10 @@ func (x *exchange) answer(r *message.Response) {
 // pick chooses an endpoint and a connection to it, or parks.
 func (x *exchange) pick(r *message.Request) {
 	c := x.core
-	ep := x.entry.set.Pick(c.now, c.rand(), x.ep)
+	ep := x.sessionEndpoint()
+	if ep == nil {
+		ep = x.entry.set.Pick(c.now, c.rand(), x.ep)
+	}
 	if ep == nil {
 		x.ep = nil
 		x.count(x.port.Port.Protocol, overPlain)
@@ -303,7 +312,7 @@ func (x *exchange) startTunnel(sni []byte) {
 	switch {
 	case !known:
 		x.sni = append(x.sni[:0], sni...)
-		x.await()
+		x.await(x.dest.service)
 		return
 	case svc == nil:
 		if x.dest.addr.IsValid() || outsideName([]byte(x.dest.host)) {
@@ -354,6 +363,7 @@ func (x *exchange) passThrough(r *message.Request) {
 		d.Host = string(c.canon.Host)
 	}
 	x.countOutside(model.ProtocolHTTP)
+	r.Fields = message.Delete(r.Fields, override.Field) // means nothing there, and is nobody's business
 	c.poolFor(poolKey{addr: d.Addr, host: d.Host, port: d.Port, h2: x.h2app}, d).take(x, r)
 }
 

@@ -47,6 +47,11 @@ func (x *exchange) fail(f failure) { x.refuse(f.status, f.code, f.kind, f.text) 
 
 // refuse answers with a response of our own. If a head was sent already it resets instead.
 func (x *exchange) refuse(status int, code, kind, text string) {
+	x.refuseAs(status, grpcStatus(status), code, kind, text)
+}
+
+// refuseAs is refuse with the status that gRPC requests get.
+func (x *exchange) refuseAs(status, grpc int, code, kind, text string) {
 	c := x.core
 	if x.finished {
 		return
@@ -70,7 +75,7 @@ func (x *exchange) refuse(status int, code, kind, text string) {
 	if x.grpc {
 		resp.Status = 200
 		s.add("content-type", "application/grpc")
-		s.add("grpc-status", strconv.Itoa(grpcStatus(status)))
+		s.add("grpc-status", strconv.Itoa(grpc))
 		s.add("grpc-message", percentEncoded("weft "+code+": "+text))
 		resp.Fields = s.list
 		x.down.respond(x, &resp, true)

@@ -16,6 +16,7 @@ import (
 type rig struct {
 	t              testing.TB
 	client, server *host
+	counts         *telemetry.Registry // of the client
 	now            time.Duration
 	answer         []byte
 	pipes          []*pipe
@@ -44,7 +45,8 @@ type pipe struct {
 	conn   *Conn
 	other  *pipe
 	app    bool
-	client bool // the test's own end
+	addr   netip.AddrPort // of an application: where it was dialed
+	client bool           // the test's own end
 	in     []byte
 	eof    bool // the other end has closed its direction
 	told   bool
@@ -63,6 +65,9 @@ var (
 )
 
 var rigLinks = &Listener{Kind: ListenLink}
+
+// rigBegin is what the wall clock shows at the rig's begin.
+var rigBegin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func newRig(t testing.TB, svc *model.Service, limits Limits) *rig {
 	t.Helper()
@@ -92,8 +97,9 @@ func newRigOf(t testing.TB, svc *model.Service, limits Limits, client ...Workloa
 	r.client, r.server = &host{rig: r}, &host{rig: r}
 	rnd := uint64(1)
 	random := func() uint64 { rnd = rnd*6364136223846793005 + 1442695040888963407; return rnd }
-	r.client.core = New(Config{Host: r.client, Rand: random, Shard: telemetry.NewRegistry(1).Shard(0), Limits: limits,
-		Workloads: client})
+	r.counts = telemetry.NewRegistry(1)
+	r.client.core = New(Config{Host: r.client, Rand: random, Shard: r.counts.Shard(0), Limits: limits,
+		Workloads: client, Wall: func() time.Time { return rigBegin.Add(r.now) }})
 	r.server.core = New(Config{Host: r.server, Rand: random, Shard: telemetry.NewRegistry(1).Shard(0), Limits: limits,
 		Workloads: []Workload{rigCart}})
 	if svc == nil {
@@ -221,7 +227,7 @@ func (h *host) Dial(c *Conn, d Dial) {
 		return
 	}
 	if d.Peer == "" {
-		h.rig.connect(mine, &pipe{app: true})
+		h.rig.connect(mine, &pipe{app: true, addr: d.Addr})
 	} else {
 		theirs := &pipe{host: h.rig.server}
 		h.rig.connect(mine, theirs)

@@ -112,7 +112,7 @@ func (p *proxy) setup() error {
 	}
 	p.vips = dns.NewTable(0)
 	opt := drive.Options{
-		Core: core.Config{Workloads: served(members), Log: p.log, Own: p.ownAddrs()}, Loops: loops, Listeners: p.listeners,
+		Core: core.Config{Workloads: served(members), Log: p.log, Own: p.ownAddrs(), Wall: time.Now}, Loops: loops, Listeners: p.listeners,
 		Mesh: mesh{p}, Security: security{p.agent.Identity}, Log: p.log,
 	}
 	p.driver, err = newDriver(cfg.Driver, opt, p.reg)

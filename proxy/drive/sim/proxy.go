@@ -62,6 +62,9 @@ func (n *Network) Proxy(h *Host, m *Mesh, cfg core.Config, listeners map[uint16]
 	return p
 }
 
+// wallStart is what the wall clocks of hosts show when the simulation begins.
+var wallStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // Start makes a new core that knows nothing and listens.
 func (p *Proxy) Start() {
 	n := p.host.net
@@ -72,6 +75,9 @@ func (p *Proxy) Start() {
 	cfg := p.cfg
 	cfg.Host, cfg.Now, cfg.Shard = &driver{p, p.epoch}, n.now, p.Telemetry.Shard(0)
 	cfg.Rand = n.Rand(fmt.Sprint("core ", p.host.Name, p.epoch)).Uint64
+	if cfg.Wall == nil {
+		cfg.Wall = func() time.Time { return wallStart.Add(n.now) }
+	}
 	p.Core = core.New(cfg)
 	p.view = newSubscription()
 	for port, l := range p.listeners {

@@ -357,6 +357,10 @@ func (w *world) seeLocal() {
 
 func live(t testing.TB, sc scenario, seed uint64, story io.Writer) *world {
 	w := makeWorld(t, seed, story, sc.shared)
+	if r := w.net.Rand("change"); r.IntN(2) == 0 {
+		w.policy = changing(r)
+		w.publish("web")
+	}
 	sc.run(w)
 	w.seeLocal()
 	return w

@@ -48,6 +48,7 @@ type world struct {
 	web     model.Protocol
 	limits  core.Limits
 	timeout time.Duration // of web's route; 0: it has none
+	policy  *model.Policy // web's; nil: the defaults
 	maxQ    int           // most bytes that one connection of a proxy had waiting
 	running int           // clients
 }
@@ -172,6 +173,9 @@ var servicePorts = map[string]uint16{"web": 80, "echo": 7, "greet": 25}
 // publish tells the mesh who answers for a service.
 func (w *world) publish(service string) {
 	m := &model.Service{Name: shop(service), Ports: []model.Port{{Port: servicePorts[service], Protocol: w.protocol(service)}}}
+	if service == "web" {
+		m.Ports[0].Policy = w.policy
+	}
 	if service == "web" && w.timeout > 0 {
 		calls := model.DefaultPolicy.Calls
 		calls.Timeouts.Request = w.timeout
