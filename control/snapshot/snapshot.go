@@ -157,7 +157,7 @@ func (s *Snapshot) Closure(names []model.Name, wanted map[Key]struct{}, absent m
 	}
 }
 
-// leadsTo lists the services that a service's routes send or mirror to, or compare the answers of,
+// leadsTo lists the services that a service's routes send or mirror to, or compare answers with,
 // sorted, once each.
 func leadsTo(s *model.Service) []model.Name {
 	seen := map[model.Name]bool{}
@@ -175,12 +175,22 @@ func leadsTo(s *model.Service) []model.Name {
 			}
 		}
 	}
+	calls := func(c *model.Calls) {
+		if c.Compare != nil {
+			backend(&c.Compare.Baseline)
+		}
+	}
+	for i := range s.Ports {
+		if p := s.Ports[i].Policy; p != nil {
+			calls(&p.Calls)
+		}
+	}
 	for i := range s.Routes {
 		for j := range s.Routes[i].Rules {
 			r := &s.Routes[i].Rules[j]
 			filters(r.Filters)
-			if r.Calls != nil && r.Calls.Compare != nil {
-				backend(&r.Calls.Compare.Baseline)
+			if r.Calls != nil {
+				calls(r.Calls)
 			}
 			for k := range r.Backends {
 				backend(&r.Backends[k])

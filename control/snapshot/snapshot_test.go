@@ -52,20 +52,30 @@ func TestTheNumberCountsContentsNotBuilds(t *testing.T) {
 	}
 }
 
-// TestWhatIsComparedIsDeliveredToo: a proxy that is to compare answers needs the endpoints of the
-// baseline, to which no route leads.
-func TestWhatIsComparedIsDeliveredToo(t *testing.T) {
-	m := mesh(80)
-	n, base := model.Name{Namespace: "shop", Name: "cart"}, model.Name{Namespace: "shop", Name: "base"}
-	m.Services[base] = &model.Service{Name: base, Ports: []model.Port{{Port: 80}}}
-	m.Endpoints[base] = &model.Endpoints{Service: base}
-	calls := model.DefaultPolicy.Calls
-	calls.Compare = &model.Compare{Baseline: model.Backend{Service: base, Port: 80, Weight: 1}}
-	m.Services[n].Routes = []model.Route{{Kind: model.RouteHTTP, Name: n, Rules: []model.Rule{{Calls: &calls}}}}
-	s := build(t, nil, m, 1)
+// What a proxy compares with it must be able to reach.
+func TestAServiceLeadsToTheBaselinesThatItsAnswersAreComparedWith(t *testing.T) {
+	cart := model.Name{Namespace: "shop", Name: "cart"}
+	calls := func(baseline string) *model.Calls {
+		c := model.DefaultPolicy.Calls
+		c.Compare = &model.Compare{Baseline: model.Backend{Service: model.Name{Namespace: "shop", Name: baseline}, Port: 80}}
+		return &c
+	}
+	policy := model.DefaultPolicy
+	policy.Calls = *calls("of-the-port")
+	c := mesh(80)
+	for _, n := range []string{"of-the-port", "of-the-rule"} {
+		n := model.Name{Namespace: "shop", Name: n}
+		c.Services[n] = &model.Service{Name: n, Ports: []model.Port{{Port: 80}}}
+	}
+	c.Services[cart] = &model.Service{
+		Name: cart, Ports: []model.Port{{Port: 80, Policy: &policy}},
+		Routes: []model.Route{{Name: cart, Rules: []model.Rule{{Calls: calls("of-the-rule")}}}},
+	}
 	wanted := map[snapshot.Key]struct{}{}
-	s.Closure([]model.Name{n}, wanted, map[model.Name]struct{}{})
-	if _, ok := wanted[snapshot.Key{Kind: pb.Kind_KIND_ENDPOINTS, Name: base}]; !ok {
-		t.Errorf("wanted %v", wanted)
+	build(t, nil, c, 1).Closure([]model.Name{cart}, wanted, map[model.Name]struct{}{})
+	for _, n := range []string{"cart", "of-the-port", "of-the-rule"} {
+		if _, ok := wanted[snapshot.Key{Kind: pb.Kind_KIND_ENDPOINTS, Name: model.Name{Namespace: "shop", Name: n}}]; !ok {
+			t.Errorf("%s is not delivered", n)
+		}
 	}
 }
