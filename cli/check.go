@@ -114,15 +114,7 @@ func (a *app) checkConfig(dir string, isDir bool) []mesh.Check {
 	if len(problems) == 0 {
 		return []mesh.Check{{Area: area, Name: name + dir, State: check.OK, Evidence: summary}}
 	}
-	var out []mesh.Check
-	for _, p := range problems {
-		state := check.Failed
-		if codes.IsWarning(p.Code) {
-			state = check.Warning
-		}
-		out = append(out, mesh.Check{Area: area, Name: name + dir, State: state, Evidence: p.Where, Fault: mesh.FaultOf(p)})
-	}
-	return out
+	return asChecks(area, name+dir, problems)
 }
 
 func findingsIn(results []mesh.Check) (n int) {

@@ -36,6 +36,9 @@ type Env struct {
 	// CheckConfig compiles the configuration in a directory, or in a file as a part of its
 	// directory, and gives its problems, or a summary.
 	CheckConfig func(path string, isDir bool) (problems []*codes.Error, summary string, err error)
+	// LintConfig compiles the configuration in a directory and gives its problems and what is in force
+	// and worth a second look, or a summary.
+	LintConfig func(dir string) (problems []*codes.Error, summary string, err error)
 }
 
 // UpOptions say what a control plane is run with.
@@ -60,6 +63,7 @@ func FromOS() Env {
 		Up:          up,
 		Join:        joinMesh,
 		CheckConfig: checkConfig,
+		LintConfig:  lintConfig,
 	}
 }
 

@@ -21,8 +21,8 @@ func (a *app) upVerb() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up DIR",
 		Short: "Run the control plane of a mesh from a directory of YAML files",
-		Long: `Reads the YAML files in DIR (Gateway API routes, Services, EndpointSlices, ReferenceGrants and
-weft.dev Workloads), serves them to the proxies on this machine, and watches DIR: what you save is
+		Long: `Reads the YAML files in DIR (Gateway API routes, Services, EndpointSlices, ReferenceGrants,
+weft.dev TrafficPolicies and Workloads), serves them to the proxies on this machine, and watches DIR: what you save is
 live at the proxies within 200 ms. A file that becomes invalid is told with file and line, and its
 last good version stays in force.
 

@@ -341,3 +341,44 @@ func TestWatchShowsAgainUntilItIsInterrupted(t *testing.T) {
 		t.Error("it moved the cursor of something that is no terminal")
 	}
 }
+
+func TestLintTellsErrorsFromWarnings(t *testing.T) {
+	w := newWorld(t, nil)
+	w.LintConfig = lintConfig
+	dir := t.TempDir()
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "x.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const service = "apiVersion: v1\nkind: Service\nmetadata: {name: cart}\nspec: {ports: [{port: 80}]}\n---\n"
+	policy := func(section string) string {
+		return service + "apiVersion: weft.dev/v1alpha1\nkind: TrafficPolicy\nmetadata: {name: p}\nspec: {targetRefs: [{group: '', kind: Service, name: cart}], " + section + "}\n"
+	}
+	for _, c := range []struct {
+		what, text string
+		args       []string
+		code       int
+		says       string
+	}{
+		{"what is right", policy("timeouts: {request: 1s}"), nil, ExitOK, "all is well"},
+		{"a danger", policy("faults: [{status: 503}]"), nil, ExitOK, "W1228"},
+		{"a danger to be strict about", policy("faults: [{status: 503}]"), []string{"--strict"}, ExitFindings, "W1228"},
+		{"a policy for nobody", strings.Replace(policy("timeouts: {request: 1s}"), "name: cart}]", "name: crat}]", 1), nil, ExitOK, "W1220"},
+		{"an error", policy("timeouts: {request: 1s, backendRequest: 2s}"), nil, ExitFindings, "W1106"},
+	} {
+		write(c.text)
+		w.out.Reset()
+		if code := w.main(append([]string{"lint", dir}, c.args...)...); code != c.code || !strings.Contains(w.out.String(), c.says) {
+			t.Errorf("%s: exit %d\n%s", c.what, code, w.out.String())
+		}
+	}
+	w.out.Reset()
+	if code := w.main("lint", dir, "-o", "json"); code != ExitFindings || !strings.Contains(w.out.String(), `"kind": "LintReport"`) {
+		t.Errorf("exit %d\n%s", code, w.out.String())
+	}
+	if code := w.main("lint", filepath.Join(dir, "x.yaml")); code != ExitUsage {
+		t.Errorf("of a file: exit %d", code)
+	}
+}

@@ -110,16 +110,33 @@ func checkConfig(path string, isDir bool) ([]*codes.Error, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	// Whether a selector finds workloads is known where they run, not in the files.
-	problems := slices.DeleteFunc(r.Problems, func(p *codes.Error) bool { return p.Code == selectsNobody })
+	problems := inFiles(r.Problems)
 	if !isDir {
 		return problems, fmt.Sprintf("%s, checked with the files beside it", render.Count(len(r.Set.Objects), "object")), nil
 	}
-	services, routes := len(r.Snapshot.Services), 0
+	return problems, summary(r), nil
+}
+
+// lintConfig compiles a directory and adds what is advised.
+func lintConfig(dir string) ([]*codes.Error, string, error) {
+	r, err := check.Dir(dir)
+	if err != nil {
+		return nil, "", err
+	}
+	return append(inFiles(r.Problems), r.Advice...), summary(r), nil
+}
+
+// inFiles leaves out what is known only where workloads run: whether a selector finds any.
+func inFiles(problems []*codes.Error) []*codes.Error {
+	return slices.DeleteFunc(problems, func(p *codes.Error) bool { return p.Code == selectsNobody })
+}
+
+func summary(r *check.Result) string {
+	routes := 0
 	for _, s := range r.Snapshot.Services {
 		routes += len(s.Routes)
 	}
-	return problems, fmt.Sprintf("%s, %s", render.Count(services, "service"), render.Count(routes, "route attachment")), nil
+	return fmt.Sprintf("%s, %s", render.Count(len(r.Snapshot.Services), "service"), render.Count(routes, "route attachment"))
 }
 
 // up runs a control plane until ctx ends.

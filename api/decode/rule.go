@@ -26,17 +26,17 @@ import (
 //
 // On a list, enum, min, max, minLen, maxLen and format speak of the items; on a map, of the values.
 type Rule struct {
-	Required           bool
-	Default, Assume    *string
-	Enum               []string
-	Min, Max           *int64
+	Required        bool
+	Default, Assume *string
+	Enum            []string
+	Min, Max        *int64
 	// MinDuration and MaxDuration; 0: no bound.
 	MinDuration, MaxDuration time.Duration
-	MinLen, MaxLen     int // 0: no bound
-	MinItems, MaxItems int // 0: no bound
-	Format, KeyFormat  string
-	Unique             bool
-	UniqueKey          string
+	MinLen, MaxLen           int // 0: no bound
+	MinItems, MaxItems       int // 0: no bound
+	Format, KeyFormat        string
+	Unique                   bool
+	UniqueKey                string
 }
 
 // Field is one field of a struct as users write it; fields of embedded structs count as the

@@ -21,10 +21,14 @@ func CheckPath(to func(object.Fault), p *HTTPPathMatch, path string) {
 }
 
 // CheckTimeouts reports what is wrong with timeouts; nil is right.
-func CheckTimeouts(to func(object.Fault), t *HTTPRouteTimeouts, path string) { report(to).timeouts(t, path) }
+func CheckTimeouts(to func(object.Fault), t *HTTPRouteTimeouts, path string) {
+	report(to).timeouts(t, path)
+}
 
 // CheckSession reports what is wrong with session persistence; nil is right.
-func CheckSession(to func(object.Fault), s *SessionPersistence, path string) { report(to).session(s, path) }
+func CheckSession(to func(object.Fault), s *SessionPersistence, path string) {
+	report(to).session(s, path)
+}
 
 // CheckFraction reports a share that is given twice or is more than the whole.
 func CheckFraction(to func(object.Fault), percent *int32, f *Fraction, path string) {

@@ -136,8 +136,7 @@ type HealthCheck struct {
 	Path string `json:"path,omitempty" rule:"maxLen=1024,assume=/"`
 	// Service of GRPC; not given: the whole server.
 	Service string `json:"service,omitempty" rule:"maxLen=1024"`
-	// Interval between checks of an endpoint by a client's proxy, with jitter (Envoy's and HAProxy's
-	// examples have 2 s to 10 s).
+	// Interval between checks of an endpoint by a client's proxy, with jitter (HAProxy has 2 s).
 	Interval string `json:"interval,omitempty" rule:"format=duration,minDuration=100ms,maxDuration=1h,assume=5s"`
 	// Timeout of one check; not longer than interval.
 	Timeout string `json:"timeout,omitempty" rule:"format=duration,minDuration=1ms,maxDuration=1h,assume=1s"`

@@ -14,7 +14,8 @@ type Retry struct {
 	Codes []int32 `json:"codes,omitempty" rule:"min=400,max=599,maxItems=100,unique"`
 	// GRPCCodes are gRPC statuses that cause another try.
 	GRPCCodes []string `json:"grpcCodes,omitempty" rule:"maxItems=16,unique,enum=CANCELLED|UNKNOWN|INVALID_ARGUMENT|DEADLINE_EXCEEDED|NOT_FOUND|ALREADY_EXISTS|PERMISSION_DENIED|RESOURCE_EXHAUSTED|FAILED_PRECONDITION|ABORTED|OUT_OF_RANGE|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS|UNAUTHENTICATED"`
-	// Attempts is how many tries may follow the first (2 is HAProxy's and gRPC's usual); 0: none.
+	// Attempts is how many tries may follow the first (HAProxy makes 3 by default; each one more
+	// multiplies an outage). 0: none.
 	Attempts *int32 `json:"attempts,omitempty" rule:"min=0,max=10,assume=2"`
 	// Backoff is the first wait between tries, doubled each time up to maxBackoff, of which a random part
 	// is taken (full jitter; Envoy's 25 ms and ten times as much).
@@ -49,7 +50,7 @@ type Hedging struct {
 	Enabled *bool `json:"enabled,omitempty" rule:"assume=true"`
 	// Percentile of the latencies seen so far after which the second is sent ("The Tail at Scale" has 95).
 	Percentile *int32 `json:"percentile,omitempty" rule:"min=50,max=99,assume=95"`
-	// MinDelay is the shortest wait.
+	// MinDelay is the shortest wait, so that what is fast anyway is not sent twice.
 	MinDelay string `json:"minDelay,omitempty" rule:"format=duration,maxDuration=1m,assume=1ms"`
 }
 

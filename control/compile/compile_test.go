@@ -235,7 +235,7 @@ spec:
 				{Mirror: &model.Mirror{Backend: model.Backend{Service: cart, Port: 81, Weight: 1}, Numerator: 1, Denominator: 100}},
 				{CORS: &model.CORS{AllowOrigins: []string{"https://a.example"}, AllowCredentials: true, AllowMethods: []string{"GET"}, AllowHeaders: []string{"x-a"}, ExposeHeaders: []string{"X-B"}, MaxAge: 5 * time.Second}},
 			},
-			Calls: &calls,
+			Calls:    &calls,
 			Backends: []model.Backend{{Service: cart, Port: 80, Filters: []model.Filter{{ResponseHeaders: &model.HeaderModifier{Remove: []string{"server"}}}}}},
 		}, {
 			Source:  "x.yaml:27",

@@ -175,7 +175,9 @@ func TestEveryBoundThatIsDocumentedIsUsable(t *testing.T) {
 			case r.Max != nil:
 				values = []string{fmt.Sprint(*r.Min), fmt.Sprint(*r.Max)}
 			case r.MaxDuration > 0:
-				ms := func(d time.Duration) string { return fmt.Sprintf("%ds%dms", d/time.Second, d%time.Second/time.Millisecond) }
+				ms := func(d time.Duration) string {
+					return fmt.Sprintf("%ds%dms", d/time.Second, d%time.Second/time.Millisecond)
+				}
 				values = []string{ms(r.MinDuration), ms(r.MaxDuration)}
 			}
 			for _, v := range values {

@@ -112,7 +112,6 @@ func TestADelayCountsAgainstTheTimeoutOfTheRoute(t *testing.T) {
 	calls := faulty(model.Fault{Delay: 10 * time.Second}).Calls
 	calls.Timeouts.Request = time.Second
 	route.Rules[0].Calls = &calls
-	route.Rules[0].Timeouts.Request = time.Second
 	w.add("cart", 1, nil, route)
 	w.open()
 	c := w.dial()
