@@ -52,6 +52,10 @@ type Row struct {
 	// SuccessRate is 1 if there were no requests.
 	SuccessRate float64
 	RPS         float64
+	// Shed is what the backend's proxies turned away to guard it, by code: of all requests of the
+	// row's caller to the backend, whatever their route (of a row without a backend, to the
+	// service), for the proxy that sheds knows neither route nor instance.
+	Shed []report.Refusal
 
 	tlsRequests, tlsOpened     uint64
 	localRequests, localOpened uint64
@@ -95,6 +99,7 @@ func (s *Store) Stat(q Query) Answer {
 		from = s.started
 	}
 	q.Account = remember(q.Account)
+	shed := shedding{}
 	rows := map[report.Key]*Row{}
 	row := func(k report.Key) *Row {
 		g := q.group(k)
@@ -111,6 +116,7 @@ func (s *Store) Stat(q Query) Answer {
 		}
 		for k, c := range w.cells {
 			k = q.identify(k)
+			shed.add(k, c)
 			if !q.chooses(k) {
 				continue
 			}
@@ -134,6 +140,7 @@ func (s *Store) Stat(q Query) Answer {
 	out := Answer{From: from, To: to, Dropped: s.dropped, Rows: make([]Row, 0, len(rows))}
 	for _, r := range rows {
 		r.finish(to.Sub(from))
+		r.Shed = shed.of(r)
 		out.Rows = append(out.Rows, *r)
 	}
 	slices.SortFunc(out.Rows, func(a, b Row) int {

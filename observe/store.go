@@ -18,6 +18,7 @@ const (
 	maxReporters = 20000
 
 	bucketBytes = 16  // of one histogram bucket
+	codeBytes   = 48  // of one code of refusals
 	cellBytes   = 400 // of a series in a window, without its buckets: key, counters, map
 	activeLife  = 3 * Window
 )
@@ -37,6 +38,11 @@ type Store struct {
 	dropped   uint64
 	reporters map[string]*reporter
 	active    map[activeKey]gauge
+
+	told        map[string]*told // by instance
+	rows        int              // endpoints in told
+	maxRows     int
+	setsDropped uint64
 }
 
 // window is the traffic of ten seconds.
@@ -65,7 +71,10 @@ type gauge struct {
 
 // New makes an empty store.
 func New(now func() time.Time) *Store {
-	return &Store{now: now, maxSeries: maxSeries, maxBytes: maxBytes, started: now(), reporters: map[string]*reporter{}, active: map[activeKey]gauge{}}
+	return &Store{
+		now: now, maxSeries: maxSeries, maxBytes: maxBytes, started: now(), reporters: map[string]*reporter{}, active: map[activeKey]gauge{},
+		told: map[string]*told{}, maxRows: maxRows,
+	}
 }
 
 // Add counts one batch. instance tells one process of a proxy from another, sequence counts its
@@ -117,10 +126,10 @@ func (s *Store) count(w *window, instance string, one *report.Series, now time.T
 		w.bytes += cellBytes
 		s.bytes += cellBytes
 	}
-	before := len(c.Latency)
+	buckets, refused := len(c.Latency), len(c.Refused)
 	c.Add(&one.Counts)
 	c.Active = 0 // kept as a gauge of its own, since several proxies may have the same key
-	grown := (len(c.Latency) - before) * bucketBytes
+	grown := (len(c.Latency)-buckets)*bucketBytes + (len(c.Refused)-refused)*codeBytes
 	w.bytes += grown
 	s.bytes += grown
 
@@ -162,7 +171,7 @@ func (s *Store) forgetReporters(now time.Time) {
 	}
 }
 
-// Gone forgets the open connections of a process that has ended.
+// Gone forgets the open connections and the endpoint sets of a process that has ended.
 func (s *Store) Gone(instance string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,6 +180,7 @@ func (s *Store) Gone(instance string) {
 			delete(s.active, k)
 		}
 	}
+	s.forgetSets(instance)
 }
 
 // Dropped is how many series were counted under Other since the start.

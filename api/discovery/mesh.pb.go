@@ -933,7 +933,14 @@ type StatRow struct {
 	ConnectionsActive int64                  `protobuf:"varint,20,opt,name=connections_active,json=connectionsActive,proto3" json:"connections_active,omitempty"`
 	Status            []uint64               `protobuf:"varint,21,rep,packed,name=status,proto3" json:"status,omitempty"` // by class, as in Series
 	GrpcFailures      uint64                 `protobuf:"varint,22,opt,name=grpc_failures,json=grpcFailures,proto3" json:"grpc_failures,omitempty"`
-	LocalShare        float64                `protobuf:"fixed64,23,opt,name=local_share,json=localShare,proto3" json:"local_share,omitempty"` // of the same as mtls_share: between two workloads of one proxy, in memory
+	LocalShare        float64                `protobuf:"fixed64,23,opt,name=local_share,json=localShare,proto3" json:"local_share,omitempty"`               // of the same as mtls_share: between two workloads of one proxy, in memory
+	Retries           uint64                 `protobuf:"varint,24,opt,name=retries,proto3" json:"retries,omitempty"`                                        // tries after the first, without hedges
+	Hedges            uint64                 `protobuf:"varint,25,opt,name=hedges,proto3" json:"hedges,omitempty"`                                          // second tries beside a first that was slow
+	HedgesWon         uint64                 `protobuf:"varint,26,opt,name=hedges_won,json=hedgesWon,proto3" json:"hedges_won,omitempty"`                   // those whose answer came first
+	TriesFailed       uint64                 `protobuf:"varint,27,opt,name=tries_failed,json=triesFailed,proto3" json:"tries_failed,omitempty"`             // the last of a request included
+	TrySuccessRate    float64                `protobuf:"fixed64,28,opt,name=try_success_rate,json=trySuccessRate,proto3" json:"try_success_rate,omitempty"` // 0 to 1: the success rate that nothing tried again would have had
+	Refused           []*Refusal             `protobuf:"bytes,29,rep,name=refused,proto3" json:"refused,omitempty"`                                         // by the proxy that counted
+	Shed              []*Refusal             `protobuf:"bytes,30,rep,name=shed,proto3" json:"shed,omitempty"`                                               // by the backend's proxies, to guard it: of the source's requests to it by all routes
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -1129,6 +1136,228 @@ func (x *StatRow) GetLocalShare() float64 {
 	return 0
 }
 
+func (x *StatRow) GetRetries() uint64 {
+	if x != nil {
+		return x.Retries
+	}
+	return 0
+}
+
+func (x *StatRow) GetHedges() uint64 {
+	if x != nil {
+		return x.Hedges
+	}
+	return 0
+}
+
+func (x *StatRow) GetHedgesWon() uint64 {
+	if x != nil {
+		return x.HedgesWon
+	}
+	return 0
+}
+
+func (x *StatRow) GetTriesFailed() uint64 {
+	if x != nil {
+		return x.TriesFailed
+	}
+	return 0
+}
+
+func (x *StatRow) GetTrySuccessRate() float64 {
+	if x != nil {
+		return x.TrySuccessRate
+	}
+	return 0
+}
+
+func (x *StatRow) GetRefused() []*Refusal {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+func (x *StatRow) GetShed() []*Refusal {
+	if x != nil {
+		return x.Shed
+	}
+	return nil
+}
+
+type BalanceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Service       *Name                  `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`     // an empty namespace or name means all
+	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`           // only of proxies of this workload, "ns/name" or "name"; empty: of all
+	Namespace     string                 `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"` // default namespace of from
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BalanceRequest) Reset() {
+	*x = BalanceRequest{}
+	mi := &file_mesh_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BalanceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BalanceRequest) ProtoMessage() {}
+
+func (x *BalanceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mesh_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BalanceRequest.ProtoReflect.Descriptor instead.
+func (*BalanceRequest) Descriptor() ([]byte, []int) {
+	return file_mesh_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *BalanceRequest) GetService() *Name {
+	if x != nil {
+		return x.Service
+	}
+	return nil
+}
+
+func (x *BalanceRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *BalanceRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+type BalanceReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sets          []*ProxyBalance        `protobuf:"bytes,1,rep,name=sets,proto3" json:"sets,omitempty"` // by service, port and proxy
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BalanceReply) Reset() {
+	*x = BalanceReply{}
+	mi := &file_mesh_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BalanceReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BalanceReply) ProtoMessage() {}
+
+func (x *BalanceReply) ProtoReflect() protoreflect.Message {
+	mi := &file_mesh_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BalanceReply.ProtoReflect.Descriptor instead.
+func (*BalanceReply) Descriptor() ([]byte, []int) {
+	return file_mesh_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *BalanceReply) GetSets() []*ProxyBalance {
+	if x != nil {
+		return x.Sets
+	}
+	return nil
+}
+
+// ProxyBalance is how one proxy saw the endpoints of a service port when it last told.
+type ProxyBalance struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Proxy         string                 `protobuf:"bytes,1,opt,name=proxy,proto3" json:"proxy,omitempty"`
+	Workloads     []*Name                `protobuf:"bytes,2,rep,name=workloads,proto3" json:"workloads,omitempty"` // that it serves
+	Set           *BalanceSet            `protobuf:"bytes,3,opt,name=set,proto3" json:"set,omitempty"`             // state_ms reaches up to now
+	Age           *durationpb.Duration   `protobuf:"bytes,4,opt,name=age,proto3" json:"age,omitempty"`             // since it told
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProxyBalance) Reset() {
+	*x = ProxyBalance{}
+	mi := &file_mesh_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProxyBalance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProxyBalance) ProtoMessage() {}
+
+func (x *ProxyBalance) ProtoReflect() protoreflect.Message {
+	mi := &file_mesh_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProxyBalance.ProtoReflect.Descriptor instead.
+func (*ProxyBalance) Descriptor() ([]byte, []int) {
+	return file_mesh_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ProxyBalance) GetProxy() string {
+	if x != nil {
+		return x.Proxy
+	}
+	return ""
+}
+
+func (x *ProxyBalance) GetWorkloads() []*Name {
+	if x != nil {
+		return x.Workloads
+	}
+	return nil
+}
+
+func (x *ProxyBalance) GetSet() *BalanceSet {
+	if x != nil {
+		return x.Set
+	}
+	return nil
+}
+
+func (x *ProxyBalance) GetAge() *durationpb.Duration {
+	if x != nil {
+		return x.Age
+	}
+	return nil
+}
+
 type ExplainRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Method        string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`       // "GET"; empty: GET (POST for gRPC); ignored for tcp://
@@ -1143,7 +1372,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_mesh_proto_msgTypes[9]
+	mi := &file_mesh_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1155,7 +1384,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[9]
+	mi := &file_mesh_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1168,7 +1397,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{9}
+	return file_mesh_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ExplainRequest) GetMethod() string {
@@ -1230,13 +1459,14 @@ type ExplainReply struct {
 	Snapshot      uint64                 `protobuf:"varint,13,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
 	Location      string                 `protobuf:"bytes,14,opt,name=location,proto3" json:"location,omitempty"` // of a redirect
 	Shares        []*ExplainShare        `protobuf:"bytes,15,rep,name=shares,proto3" json:"shares,omitempty"`     // of the rule's backends
+	Choice        string                 `protobuf:"bytes,16,opt,name=choice,proto3" json:"choice,omitempty"`     // how the client's proxy picks among the endpoints at present; empty: it has not told
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExplainReply) Reset() {
 	*x = ExplainReply{}
-	mi := &file_mesh_proto_msgTypes[10]
+	mi := &file_mesh_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1248,7 +1478,7 @@ func (x *ExplainReply) String() string {
 func (*ExplainReply) ProtoMessage() {}
 
 func (x *ExplainReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[10]
+	mi := &file_mesh_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1261,7 +1491,7 @@ func (x *ExplainReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainReply.ProtoReflect.Descriptor instead.
 func (*ExplainReply) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{10}
+	return file_mesh_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExplainReply) GetSteps() []*ExplainStep {
@@ -1369,6 +1599,13 @@ func (x *ExplainReply) GetShares() []*ExplainShare {
 	return nil
 }
 
+func (x *ExplainReply) GetChoice() string {
+	if x != nil {
+		return x.Choice
+	}
+	return ""
+}
+
 type ExplainStep struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Step          string                 `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"` // "canonical", "service", "route", "rule", "filter", "backend", "endpoints"
@@ -1382,7 +1619,7 @@ type ExplainStep struct {
 
 func (x *ExplainStep) Reset() {
 	*x = ExplainStep{}
-	mi := &file_mesh_proto_msgTypes[11]
+	mi := &file_mesh_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1631,7 @@ func (x *ExplainStep) String() string {
 func (*ExplainStep) ProtoMessage() {}
 
 func (x *ExplainStep) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[11]
+	mi := &file_mesh_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,7 +1644,7 @@ func (x *ExplainStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainStep.ProtoReflect.Descriptor instead.
 func (*ExplainStep) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{11}
+	return file_mesh_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExplainStep) GetStep() string {
@@ -1452,13 +1689,15 @@ type ExplainEndpoint struct {
 	Link          string                 `protobuf:"bytes,3,opt,name=link,proto3" json:"link,omitempty"` // empty: plain, not in the mesh
 	Identity      string                 `protobuf:"bytes,4,opt,name=identity,proto3" json:"identity,omitempty"`
 	Draining      bool                   `protobuf:"varint,5,opt,name=draining,proto3" json:"draining,omitempty"`
+	Balance       *BalanceEndpoint       `protobuf:"bytes,6,opt,name=balance,proto3" json:"balance,omitempty"` // how the client's proxy sees it; absent: it has not told
+	Chance        float64                `protobuf:"fixed64,7,opt,name=chance,proto3" json:"chance,omitempty"` // 0 to 1, that the next request goes there; 0 also: it depends on the request
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExplainEndpoint) Reset() {
 	*x = ExplainEndpoint{}
-	mi := &file_mesh_proto_msgTypes[12]
+	mi := &file_mesh_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1470,7 +1709,7 @@ func (x *ExplainEndpoint) String() string {
 func (*ExplainEndpoint) ProtoMessage() {}
 
 func (x *ExplainEndpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[12]
+	mi := &file_mesh_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1483,7 +1722,7 @@ func (x *ExplainEndpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainEndpoint.ProtoReflect.Descriptor instead.
 func (*ExplainEndpoint) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{12}
+	return file_mesh_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExplainEndpoint) GetWorkload() *Name {
@@ -1521,6 +1760,20 @@ func (x *ExplainEndpoint) GetDraining() bool {
 	return false
 }
 
+func (x *ExplainEndpoint) GetBalance() *BalanceEndpoint {
+	if x != nil {
+		return x.Balance
+	}
+	return nil
+}
+
+func (x *ExplainEndpoint) GetChance() float64 {
+	if x != nil {
+		return x.Chance
+	}
+	return 0
+}
+
 type ExplainShare struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Backend       *Name                  `protobuf:"bytes,1,opt,name=backend,proto3" json:"backend,omitempty"`
@@ -1534,7 +1787,7 @@ type ExplainShare struct {
 
 func (x *ExplainShare) Reset() {
 	*x = ExplainShare{}
-	mi := &file_mesh_proto_msgTypes[13]
+	mi := &file_mesh_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1546,7 +1799,7 @@ func (x *ExplainShare) String() string {
 func (*ExplainShare) ProtoMessage() {}
 
 func (x *ExplainShare) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[13]
+	mi := &file_mesh_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1559,7 +1812,7 @@ func (x *ExplainShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainShare.ProtoReflect.Descriptor instead.
 func (*ExplainShare) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{13}
+	return file_mesh_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExplainShare) GetBackend() *Name {
@@ -1606,7 +1859,7 @@ type WhoisRequest struct {
 
 func (x *WhoisRequest) Reset() {
 	*x = WhoisRequest{}
-	mi := &file_mesh_proto_msgTypes[14]
+	mi := &file_mesh_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1618,7 +1871,7 @@ func (x *WhoisRequest) String() string {
 func (*WhoisRequest) ProtoMessage() {}
 
 func (x *WhoisRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[14]
+	mi := &file_mesh_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1631,7 +1884,7 @@ func (x *WhoisRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisRequest.ProtoReflect.Descriptor instead.
 func (*WhoisRequest) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{14}
+	return file_mesh_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WhoisRequest) GetWhat() string {
@@ -1652,7 +1905,7 @@ type WhoisReply struct {
 
 func (x *WhoisReply) Reset() {
 	*x = WhoisReply{}
-	mi := &file_mesh_proto_msgTypes[15]
+	mi := &file_mesh_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1664,7 +1917,7 @@ func (x *WhoisReply) String() string {
 func (*WhoisReply) ProtoMessage() {}
 
 func (x *WhoisReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[15]
+	mi := &file_mesh_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1677,7 +1930,7 @@ func (x *WhoisReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisReply.ProtoReflect.Descriptor instead.
 func (*WhoisReply) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{15}
+	return file_mesh_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WhoisReply) GetWorkloads() []*WorkloadStatus {
@@ -1709,7 +1962,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_mesh_proto_msgTypes[16]
+	mi := &file_mesh_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1721,7 +1974,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[16]
+	mi := &file_mesh_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1734,7 +1987,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{16}
+	return file_mesh_proto_rawDescGZIP(), []int{19}
 }
 
 type CheckReply struct {
@@ -1746,7 +1999,7 @@ type CheckReply struct {
 
 func (x *CheckReply) Reset() {
 	*x = CheckReply{}
-	mi := &file_mesh_proto_msgTypes[17]
+	mi := &file_mesh_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1758,7 +2011,7 @@ func (x *CheckReply) String() string {
 func (*CheckReply) ProtoMessage() {}
 
 func (x *CheckReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[17]
+	mi := &file_mesh_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1771,7 +2024,7 @@ func (x *CheckReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckReply.ProtoReflect.Descriptor instead.
 func (*CheckReply) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{17}
+	return file_mesh_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CheckReply) GetResults() []*CheckResult {
@@ -1794,7 +2047,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_mesh_proto_msgTypes[18]
+	mi := &file_mesh_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1806,7 +2059,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[18]
+	mi := &file_mesh_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1819,7 +2072,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{18}
+	return file_mesh_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CheckResult) GetArea() string {
@@ -1865,7 +2118,7 @@ type ProblemsRequest struct {
 
 func (x *ProblemsRequest) Reset() {
 	*x = ProblemsRequest{}
-	mi := &file_mesh_proto_msgTypes[19]
+	mi := &file_mesh_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1877,7 +2130,7 @@ func (x *ProblemsRequest) String() string {
 func (*ProblemsRequest) ProtoMessage() {}
 
 func (x *ProblemsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[19]
+	mi := &file_mesh_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1890,7 +2143,7 @@ func (x *ProblemsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProblemsRequest.ProtoReflect.Descriptor instead.
 func (*ProblemsRequest) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{19}
+	return file_mesh_proto_rawDescGZIP(), []int{22}
 }
 
 type ProblemsReply struct {
@@ -1902,7 +2155,7 @@ type ProblemsReply struct {
 
 func (x *ProblemsReply) Reset() {
 	*x = ProblemsReply{}
-	mi := &file_mesh_proto_msgTypes[20]
+	mi := &file_mesh_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1914,7 +2167,7 @@ func (x *ProblemsReply) String() string {
 func (*ProblemsReply) ProtoMessage() {}
 
 func (x *ProblemsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[20]
+	mi := &file_mesh_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1927,7 +2180,7 @@ func (x *ProblemsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProblemsReply.ProtoReflect.Descriptor instead.
 func (*ProblemsReply) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{20}
+	return file_mesh_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ProblemsReply) GetProblems() []*Fault {
@@ -1946,7 +2199,7 @@ type DumpRequest struct {
 
 func (x *DumpRequest) Reset() {
 	*x = DumpRequest{}
-	mi := &file_mesh_proto_msgTypes[21]
+	mi := &file_mesh_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1958,7 +2211,7 @@ func (x *DumpRequest) String() string {
 func (*DumpRequest) ProtoMessage() {}
 
 func (x *DumpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[21]
+	mi := &file_mesh_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1971,7 +2224,7 @@ func (x *DumpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DumpRequest.ProtoReflect.Descriptor instead.
 func (*DumpRequest) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{21}
+	return file_mesh_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DumpRequest) GetProxy() string {
@@ -1990,7 +2243,7 @@ type DumpReply struct {
 
 func (x *DumpReply) Reset() {
 	*x = DumpReply{}
-	mi := &file_mesh_proto_msgTypes[22]
+	mi := &file_mesh_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2002,7 +2255,7 @@ func (x *DumpReply) String() string {
 func (*DumpReply) ProtoMessage() {}
 
 func (x *DumpReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[22]
+	mi := &file_mesh_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2015,7 +2268,7 @@ func (x *DumpReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DumpReply.ProtoReflect.Descriptor instead.
 func (*DumpReply) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{22}
+	return file_mesh_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DumpReply) GetJson() string {
@@ -2037,7 +2290,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_mesh_proto_msgTypes[23]
+	mi := &file_mesh_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2049,7 +2302,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[23]
+	mi := &file_mesh_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2062,7 +2315,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{23}
+	return file_mesh_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CreateTokenRequest) GetNamespace() string {
@@ -2105,7 +2358,7 @@ type CreateTokenReply struct {
 
 func (x *CreateTokenReply) Reset() {
 	*x = CreateTokenReply{}
-	mi := &file_mesh_proto_msgTypes[24]
+	mi := &file_mesh_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2117,7 +2370,7 @@ func (x *CreateTokenReply) String() string {
 func (*CreateTokenReply) ProtoMessage() {}
 
 func (x *CreateTokenReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[24]
+	mi := &file_mesh_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2130,7 +2383,7 @@ func (x *CreateTokenReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenReply.ProtoReflect.Descriptor instead.
 func (*CreateTokenReply) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{24}
+	return file_mesh_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CreateTokenReply) GetToken() string {
@@ -2166,7 +2419,7 @@ var File_mesh_proto protoreflect.FileDescriptor
 const file_mesh_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"mesh.proto\x12\x11weft.discovery.v1\x1a\x0fdiscovery.proto\x1a\x0eregistry.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"k\n" +
+	"mesh.proto\x12\x11weft.discovery.v1\x1a\x0fdiscovery.proto\x1a\x0eregistry.proto\x1a\freport.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"k\n" +
 	"\x05Fault\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x12\n" +
 	"\x04what\x18\x02 \x01(\tR\x04what\x12\x10\n" +
@@ -2249,7 +2502,7 @@ const file_mesh_proto_rawDesc = "" +
 	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
 	"\x02to\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x121\n" +
 	"\x06window\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06window\x12\x18\n" +
-	"\adropped\x18\x05 \x01(\x04R\adropped\"\xf1\x05\n" +
+	"\adropped\x18\x05 \x01(\x04R\adropped\"\xf5\a\n" +
 	"\aStatRow\x12/\n" +
 	"\x06source\x18\x01 \x01(\v2\x17.weft.discovery.v1.NameR\x06source\x12'\n" +
 	"\x0fsource_identity\x18\x02 \x01(\tR\x0esourceIdentity\x121\n" +
@@ -2276,14 +2529,33 @@ const file_mesh_proto_rawDesc = "" +
 	"\x06status\x18\x15 \x03(\x04R\x06status\x12#\n" +
 	"\rgrpc_failures\x18\x16 \x01(\x04R\fgrpcFailures\x12\x1f\n" +
 	"\vlocal_share\x18\x17 \x01(\x01R\n" +
-	"localShare\"\xbc\x01\n" +
+	"localShare\x12\x18\n" +
+	"\aretries\x18\x18 \x01(\x04R\aretries\x12\x16\n" +
+	"\x06hedges\x18\x19 \x01(\x04R\x06hedges\x12\x1d\n" +
+	"\n" +
+	"hedges_won\x18\x1a \x01(\x04R\thedgesWon\x12!\n" +
+	"\ftries_failed\x18\x1b \x01(\x04R\vtriesFailed\x12(\n" +
+	"\x10try_success_rate\x18\x1c \x01(\x01R\x0etrySuccessRate\x124\n" +
+	"\arefused\x18\x1d \x03(\v2\x1a.weft.discovery.v1.RefusalR\arefused\x12.\n" +
+	"\x04shed\x18\x1e \x03(\v2\x1a.weft.discovery.v1.RefusalR\x04shed\"u\n" +
+	"\x0eBalanceRequest\x121\n" +
+	"\aservice\x18\x01 \x01(\v2\x17.weft.discovery.v1.NameR\aservice\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\x12\x1c\n" +
+	"\tnamespace\x18\x03 \x01(\tR\tnamespace\"C\n" +
+	"\fBalanceReply\x123\n" +
+	"\x04sets\x18\x01 \x03(\v2\x1f.weft.discovery.v1.ProxyBalanceR\x04sets\"\xb9\x01\n" +
+	"\fProxyBalance\x12\x14\n" +
+	"\x05proxy\x18\x01 \x01(\tR\x05proxy\x125\n" +
+	"\tworkloads\x18\x02 \x03(\v2\x17.weft.discovery.v1.NameR\tworkloads\x12/\n" +
+	"\x03set\x18\x03 \x01(\v2\x1d.weft.discovery.v1.BalanceSetR\x03set\x12+\n" +
+	"\x03age\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03age\"\xbc\x01\n" +
 	"\x0eExplainRequest\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x12\n" +
 	"\x04from\x18\x03 \x01(\tR\x04from\x12\x1c\n" +
 	"\tnamespace\x18\x04 \x01(\tR\tnamespace\x126\n" +
 	"\aheaders\x18\x05 \x03(\v2\x1c.weft.discovery.v1.NameValueR\aheaders\x12\x16\n" +
-	"\x06random\x18\x06 \x01(\x04R\x06random\"\xab\x04\n" +
+	"\x06random\x18\x06 \x01(\x04R\x06random\"\xc3\x04\n" +
 	"\fExplainReply\x124\n" +
 	"\x05steps\x18\x01 \x03(\v2\x1e.weft.discovery.v1.ExplainStepR\x05steps\x12\x16\n" +
 	"\x06action\x18\x02 \x01(\tR\x06action\x12\x16\n" +
@@ -2300,19 +2572,22 @@ const file_mesh_proto_rawDesc = "" +
 	"\x05proxy\x18\f \x01(\tR\x05proxy\x12\x1a\n" +
 	"\bsnapshot\x18\r \x01(\x04R\bsnapshot\x12\x1a\n" +
 	"\blocation\x18\x0e \x01(\tR\blocation\x127\n" +
-	"\x06shares\x18\x0f \x03(\v2\x1f.weft.discovery.v1.ExplainShareR\x06shares\"\x83\x01\n" +
+	"\x06shares\x18\x0f \x03(\v2\x1f.weft.discovery.v1.ExplainShareR\x06shares\x12\x16\n" +
+	"\x06choice\x18\x10 \x01(\tR\x06choice\"\x83\x01\n" +
 	"\vExplainStep\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x16\n" +
 	"\x06object\x18\x02 \x01(\tR\x06object\x12\x16\n" +
 	"\x06source\x18\x03 \x01(\tR\x06source\x12\x18\n" +
 	"\aoutcome\x18\x04 \x01(\tR\aoutcome\x12\x16\n" +
-	"\x06detail\x18\x05 \x01(\tR\x06detail\"\xac\x01\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\"\x82\x02\n" +
 	"\x0fExplainEndpoint\x123\n" +
 	"\bworkload\x18\x01 \x01(\v2\x17.weft.discovery.v1.NameR\bworkload\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x12\n" +
 	"\x04link\x18\x03 \x01(\tR\x04link\x12\x1a\n" +
 	"\bidentity\x18\x04 \x01(\tR\bidentity\x12\x1a\n" +
-	"\bdraining\x18\x05 \x01(\bR\bdraining\"\x9d\x01\n" +
+	"\bdraining\x18\x05 \x01(\bR\bdraining\x12<\n" +
+	"\abalance\x18\x06 \x01(\v2\".weft.discovery.v1.BalanceEndpointR\abalance\x12\x16\n" +
+	"\x06chance\x18\a \x01(\x01R\x06chance\"\x9d\x01\n" +
 	"\fExplainShare\x121\n" +
 	"\abackend\x18\x01 \x01(\v2\x17.weft.discovery.v1.NameR\abackend\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x16\n" +
@@ -2358,7 +2633,7 @@ const file_mesh_proto_rawDesc = "" +
 	"\n" +
 	"STAT_ROUTE\x10\x01\x12\r\n" +
 	"\tSTAT_EDGE\x10\x02\x12\x10\n" +
-	"\fSTAT_SERVICE\x10\x032\xc6\x05\n" +
+	"\fSTAT_SERVICE\x10\x032\x95\x06\n" +
 	"\x04Mesh\x12J\n" +
 	"\x06Status\x12 .weft.discovery.v1.StatusRequest\x1a\x1e.weft.discovery.v1.StatusReply\x12D\n" +
 	"\x04Stat\x12\x1e.weft.discovery.v1.StatRequest\x1a\x1c.weft.discovery.v1.StatReply\x12X\n" +
@@ -2367,7 +2642,8 @@ const file_mesh_proto_rawDesc = "" +
 	"\x05Whois\x12\x1f.weft.discovery.v1.WhoisRequest\x1a\x1d.weft.discovery.v1.WhoisReply\x12G\n" +
 	"\x05Check\x12\x1f.weft.discovery.v1.CheckRequest\x1a\x1d.weft.discovery.v1.CheckReply\x12P\n" +
 	"\bProblems\x12\".weft.discovery.v1.ProblemsRequest\x1a .weft.discovery.v1.ProblemsReply\x12D\n" +
-	"\x04Dump\x12\x1e.weft.discovery.v1.DumpRequest\x1a\x1c.weft.discovery.v1.DumpReply\x12Y\n" +
+	"\x04Dump\x12\x1e.weft.discovery.v1.DumpRequest\x1a\x1c.weft.discovery.v1.DumpReply\x12M\n" +
+	"\aBalance\x12!.weft.discovery.v1.BalanceRequest\x1a\x1f.weft.discovery.v1.BalanceReply\x12Y\n" +
 	"\vCreateToken\x12%.weft.discovery.v1.CreateTokenRequest\x1a#.weft.discovery.v1.CreateTokenReplyB5Z3github.com/weft-mesh/weft/api/discovery;discoverypbb\x06proto3"
 
 var (
@@ -2383,7 +2659,7 @@ func file_mesh_proto_rawDescGZIP() []byte {
 }
 
 var file_mesh_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mesh_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_mesh_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_mesh_proto_goTypes = []any{
 	(StatGroup)(0),                // 0: weft.discovery.v1.StatGroup
 	(*Fault)(nil),                 // 1: weft.discovery.v1.Fault
@@ -2395,103 +2671,119 @@ var file_mesh_proto_goTypes = []any{
 	(*StatRequest)(nil),           // 7: weft.discovery.v1.StatRequest
 	(*StatReply)(nil),             // 8: weft.discovery.v1.StatReply
 	(*StatRow)(nil),               // 9: weft.discovery.v1.StatRow
-	(*ExplainRequest)(nil),        // 10: weft.discovery.v1.ExplainRequest
-	(*ExplainReply)(nil),          // 11: weft.discovery.v1.ExplainReply
-	(*ExplainStep)(nil),           // 12: weft.discovery.v1.ExplainStep
-	(*ExplainEndpoint)(nil),       // 13: weft.discovery.v1.ExplainEndpoint
-	(*ExplainShare)(nil),          // 14: weft.discovery.v1.ExplainShare
-	(*WhoisRequest)(nil),          // 15: weft.discovery.v1.WhoisRequest
-	(*WhoisReply)(nil),            // 16: weft.discovery.v1.WhoisReply
-	(*CheckRequest)(nil),          // 17: weft.discovery.v1.CheckRequest
-	(*CheckReply)(nil),            // 18: weft.discovery.v1.CheckReply
-	(*CheckResult)(nil),           // 19: weft.discovery.v1.CheckResult
-	(*ProblemsRequest)(nil),       // 20: weft.discovery.v1.ProblemsRequest
-	(*ProblemsReply)(nil),         // 21: weft.discovery.v1.ProblemsReply
-	(*DumpRequest)(nil),           // 22: weft.discovery.v1.DumpRequest
-	(*DumpReply)(nil),             // 23: weft.discovery.v1.DumpReply
-	(*CreateTokenRequest)(nil),    // 24: weft.discovery.v1.CreateTokenRequest
-	(*CreateTokenReply)(nil),      // 25: weft.discovery.v1.CreateTokenReply
-	nil,                           // 26: weft.discovery.v1.WorkloadStatus.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
-	(*Name)(nil),                  // 28: weft.discovery.v1.Name
-	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
-	(*Rejection)(nil),             // 30: weft.discovery.v1.Rejection
-	(*Port)(nil),                  // 31: weft.discovery.v1.Port
-	(*NameValue)(nil),             // 32: weft.discovery.v1.NameValue
-	(*ServiceSummary)(nil),        // 33: weft.discovery.v1.ServiceSummary
-	(*ListServicesRequest)(nil),   // 34: weft.discovery.v1.ListServicesRequest
-	(*ListServicesReply)(nil),     // 35: weft.discovery.v1.ListServicesReply
+	(*BalanceRequest)(nil),        // 10: weft.discovery.v1.BalanceRequest
+	(*BalanceReply)(nil),          // 11: weft.discovery.v1.BalanceReply
+	(*ProxyBalance)(nil),          // 12: weft.discovery.v1.ProxyBalance
+	(*ExplainRequest)(nil),        // 13: weft.discovery.v1.ExplainRequest
+	(*ExplainReply)(nil),          // 14: weft.discovery.v1.ExplainReply
+	(*ExplainStep)(nil),           // 15: weft.discovery.v1.ExplainStep
+	(*ExplainEndpoint)(nil),       // 16: weft.discovery.v1.ExplainEndpoint
+	(*ExplainShare)(nil),          // 17: weft.discovery.v1.ExplainShare
+	(*WhoisRequest)(nil),          // 18: weft.discovery.v1.WhoisRequest
+	(*WhoisReply)(nil),            // 19: weft.discovery.v1.WhoisReply
+	(*CheckRequest)(nil),          // 20: weft.discovery.v1.CheckRequest
+	(*CheckReply)(nil),            // 21: weft.discovery.v1.CheckReply
+	(*CheckResult)(nil),           // 22: weft.discovery.v1.CheckResult
+	(*ProblemsRequest)(nil),       // 23: weft.discovery.v1.ProblemsRequest
+	(*ProblemsReply)(nil),         // 24: weft.discovery.v1.ProblemsReply
+	(*DumpRequest)(nil),           // 25: weft.discovery.v1.DumpRequest
+	(*DumpReply)(nil),             // 26: weft.discovery.v1.DumpReply
+	(*CreateTokenRequest)(nil),    // 27: weft.discovery.v1.CreateTokenRequest
+	(*CreateTokenReply)(nil),      // 28: weft.discovery.v1.CreateTokenReply
+	nil,                           // 29: weft.discovery.v1.WorkloadStatus.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(*Name)(nil),                  // 31: weft.discovery.v1.Name
+	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
+	(*Rejection)(nil),             // 33: weft.discovery.v1.Rejection
+	(*Port)(nil),                  // 34: weft.discovery.v1.Port
+	(*Refusal)(nil),               // 35: weft.discovery.v1.Refusal
+	(*BalanceSet)(nil),            // 36: weft.discovery.v1.BalanceSet
+	(*NameValue)(nil),             // 37: weft.discovery.v1.NameValue
+	(*BalanceEndpoint)(nil),       // 38: weft.discovery.v1.BalanceEndpoint
+	(*ServiceSummary)(nil),        // 39: weft.discovery.v1.ServiceSummary
+	(*ListServicesRequest)(nil),   // 40: weft.discovery.v1.ListServicesRequest
+	(*ListServicesReply)(nil),     // 41: weft.discovery.v1.ListServicesReply
 }
 var file_mesh_proto_depIdxs = []int32{
 	4,  // 0: weft.discovery.v1.StatusReply.control:type_name -> weft.discovery.v1.ControlStatus
 	5,  // 1: weft.discovery.v1.StatusReply.proxies:type_name -> weft.discovery.v1.ProxyStatus
 	6,  // 2: weft.discovery.v1.StatusReply.workloads:type_name -> weft.discovery.v1.WorkloadStatus
-	27, // 3: weft.discovery.v1.ControlStatus.started:type_name -> google.protobuf.Timestamp
-	27, // 4: weft.discovery.v1.ControlStatus.now:type_name -> google.protobuf.Timestamp
-	27, // 5: weft.discovery.v1.ControlStatus.snapshot_time:type_name -> google.protobuf.Timestamp
-	27, // 6: weft.discovery.v1.ControlStatus.root_not_after:type_name -> google.protobuf.Timestamp
-	28, // 7: weft.discovery.v1.ProxyStatus.workloads:type_name -> weft.discovery.v1.Name
-	27, // 8: weft.discovery.v1.ProxyStatus.since:type_name -> google.protobuf.Timestamp
-	29, // 9: weft.discovery.v1.ProxyStatus.behind:type_name -> google.protobuf.Duration
-	30, // 10: weft.discovery.v1.ProxyStatus.rejected:type_name -> weft.discovery.v1.Rejection
-	29, // 11: weft.discovery.v1.ProxyStatus.clock_offset:type_name -> google.protobuf.Duration
-	27, // 12: weft.discovery.v1.ProxyStatus.certificate_not_after:type_name -> google.protobuf.Timestamp
-	28, // 13: weft.discovery.v1.WorkloadStatus.name:type_name -> weft.discovery.v1.Name
-	31, // 14: weft.discovery.v1.WorkloadStatus.ports:type_name -> weft.discovery.v1.Port
-	26, // 15: weft.discovery.v1.WorkloadStatus.labels:type_name -> weft.discovery.v1.WorkloadStatus.LabelsEntry
-	28, // 16: weft.discovery.v1.WorkloadStatus.services:type_name -> weft.discovery.v1.Name
-	27, // 17: weft.discovery.v1.WorkloadStatus.since:type_name -> google.protobuf.Timestamp
-	29, // 18: weft.discovery.v1.StatRequest.window:type_name -> google.protobuf.Duration
-	28, // 19: weft.discovery.v1.StatRequest.service:type_name -> weft.discovery.v1.Name
-	28, // 20: weft.discovery.v1.StatRequest.source:type_name -> weft.discovery.v1.Name
+	30, // 3: weft.discovery.v1.ControlStatus.started:type_name -> google.protobuf.Timestamp
+	30, // 4: weft.discovery.v1.ControlStatus.now:type_name -> google.protobuf.Timestamp
+	30, // 5: weft.discovery.v1.ControlStatus.snapshot_time:type_name -> google.protobuf.Timestamp
+	30, // 6: weft.discovery.v1.ControlStatus.root_not_after:type_name -> google.protobuf.Timestamp
+	31, // 7: weft.discovery.v1.ProxyStatus.workloads:type_name -> weft.discovery.v1.Name
+	30, // 8: weft.discovery.v1.ProxyStatus.since:type_name -> google.protobuf.Timestamp
+	32, // 9: weft.discovery.v1.ProxyStatus.behind:type_name -> google.protobuf.Duration
+	33, // 10: weft.discovery.v1.ProxyStatus.rejected:type_name -> weft.discovery.v1.Rejection
+	32, // 11: weft.discovery.v1.ProxyStatus.clock_offset:type_name -> google.protobuf.Duration
+	30, // 12: weft.discovery.v1.ProxyStatus.certificate_not_after:type_name -> google.protobuf.Timestamp
+	31, // 13: weft.discovery.v1.WorkloadStatus.name:type_name -> weft.discovery.v1.Name
+	34, // 14: weft.discovery.v1.WorkloadStatus.ports:type_name -> weft.discovery.v1.Port
+	29, // 15: weft.discovery.v1.WorkloadStatus.labels:type_name -> weft.discovery.v1.WorkloadStatus.LabelsEntry
+	31, // 16: weft.discovery.v1.WorkloadStatus.services:type_name -> weft.discovery.v1.Name
+	30, // 17: weft.discovery.v1.WorkloadStatus.since:type_name -> google.protobuf.Timestamp
+	32, // 18: weft.discovery.v1.StatRequest.window:type_name -> google.protobuf.Duration
+	31, // 19: weft.discovery.v1.StatRequest.service:type_name -> weft.discovery.v1.Name
+	31, // 20: weft.discovery.v1.StatRequest.source:type_name -> weft.discovery.v1.Name
 	0,  // 21: weft.discovery.v1.StatRequest.group:type_name -> weft.discovery.v1.StatGroup
 	9,  // 22: weft.discovery.v1.StatReply.rows:type_name -> weft.discovery.v1.StatRow
-	27, // 23: weft.discovery.v1.StatReply.from:type_name -> google.protobuf.Timestamp
-	27, // 24: weft.discovery.v1.StatReply.to:type_name -> google.protobuf.Timestamp
-	29, // 25: weft.discovery.v1.StatReply.window:type_name -> google.protobuf.Duration
-	28, // 26: weft.discovery.v1.StatRow.source:type_name -> weft.discovery.v1.Name
-	28, // 27: weft.discovery.v1.StatRow.service:type_name -> weft.discovery.v1.Name
-	28, // 28: weft.discovery.v1.StatRow.backend:type_name -> weft.discovery.v1.Name
-	32, // 29: weft.discovery.v1.ExplainRequest.headers:type_name -> weft.discovery.v1.NameValue
-	12, // 30: weft.discovery.v1.ExplainReply.steps:type_name -> weft.discovery.v1.ExplainStep
-	1,  // 31: weft.discovery.v1.ExplainReply.fault:type_name -> weft.discovery.v1.Fault
-	28, // 32: weft.discovery.v1.ExplainReply.service:type_name -> weft.discovery.v1.Name
-	28, // 33: weft.discovery.v1.ExplainReply.backend:type_name -> weft.discovery.v1.Name
-	13, // 34: weft.discovery.v1.ExplainReply.endpoints:type_name -> weft.discovery.v1.ExplainEndpoint
-	14, // 35: weft.discovery.v1.ExplainReply.shares:type_name -> weft.discovery.v1.ExplainShare
-	28, // 36: weft.discovery.v1.ExplainEndpoint.workload:type_name -> weft.discovery.v1.Name
-	28, // 37: weft.discovery.v1.ExplainShare.backend:type_name -> weft.discovery.v1.Name
-	6,  // 38: weft.discovery.v1.WhoisReply.workloads:type_name -> weft.discovery.v1.WorkloadStatus
-	33, // 39: weft.discovery.v1.WhoisReply.services:type_name -> weft.discovery.v1.ServiceSummary
-	5,  // 40: weft.discovery.v1.WhoisReply.proxies:type_name -> weft.discovery.v1.ProxyStatus
-	19, // 41: weft.discovery.v1.CheckReply.results:type_name -> weft.discovery.v1.CheckResult
-	1,  // 42: weft.discovery.v1.CheckResult.fault:type_name -> weft.discovery.v1.Fault
-	1,  // 43: weft.discovery.v1.ProblemsReply.problems:type_name -> weft.discovery.v1.Fault
-	29, // 44: weft.discovery.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
-	27, // 45: weft.discovery.v1.CreateTokenReply.expires:type_name -> google.protobuf.Timestamp
-	2,  // 46: weft.discovery.v1.Mesh.Status:input_type -> weft.discovery.v1.StatusRequest
-	7,  // 47: weft.discovery.v1.Mesh.Stat:input_type -> weft.discovery.v1.StatRequest
-	34, // 48: weft.discovery.v1.Mesh.Services:input_type -> weft.discovery.v1.ListServicesRequest
-	10, // 49: weft.discovery.v1.Mesh.Explain:input_type -> weft.discovery.v1.ExplainRequest
-	15, // 50: weft.discovery.v1.Mesh.Whois:input_type -> weft.discovery.v1.WhoisRequest
-	17, // 51: weft.discovery.v1.Mesh.Check:input_type -> weft.discovery.v1.CheckRequest
-	20, // 52: weft.discovery.v1.Mesh.Problems:input_type -> weft.discovery.v1.ProblemsRequest
-	22, // 53: weft.discovery.v1.Mesh.Dump:input_type -> weft.discovery.v1.DumpRequest
-	24, // 54: weft.discovery.v1.Mesh.CreateToken:input_type -> weft.discovery.v1.CreateTokenRequest
-	3,  // 55: weft.discovery.v1.Mesh.Status:output_type -> weft.discovery.v1.StatusReply
-	8,  // 56: weft.discovery.v1.Mesh.Stat:output_type -> weft.discovery.v1.StatReply
-	35, // 57: weft.discovery.v1.Mesh.Services:output_type -> weft.discovery.v1.ListServicesReply
-	11, // 58: weft.discovery.v1.Mesh.Explain:output_type -> weft.discovery.v1.ExplainReply
-	16, // 59: weft.discovery.v1.Mesh.Whois:output_type -> weft.discovery.v1.WhoisReply
-	18, // 60: weft.discovery.v1.Mesh.Check:output_type -> weft.discovery.v1.CheckReply
-	21, // 61: weft.discovery.v1.Mesh.Problems:output_type -> weft.discovery.v1.ProblemsReply
-	23, // 62: weft.discovery.v1.Mesh.Dump:output_type -> weft.discovery.v1.DumpReply
-	25, // 63: weft.discovery.v1.Mesh.CreateToken:output_type -> weft.discovery.v1.CreateTokenReply
-	55, // [55:64] is the sub-list for method output_type
-	46, // [46:55] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	30, // 23: weft.discovery.v1.StatReply.from:type_name -> google.protobuf.Timestamp
+	30, // 24: weft.discovery.v1.StatReply.to:type_name -> google.protobuf.Timestamp
+	32, // 25: weft.discovery.v1.StatReply.window:type_name -> google.protobuf.Duration
+	31, // 26: weft.discovery.v1.StatRow.source:type_name -> weft.discovery.v1.Name
+	31, // 27: weft.discovery.v1.StatRow.service:type_name -> weft.discovery.v1.Name
+	31, // 28: weft.discovery.v1.StatRow.backend:type_name -> weft.discovery.v1.Name
+	35, // 29: weft.discovery.v1.StatRow.refused:type_name -> weft.discovery.v1.Refusal
+	35, // 30: weft.discovery.v1.StatRow.shed:type_name -> weft.discovery.v1.Refusal
+	31, // 31: weft.discovery.v1.BalanceRequest.service:type_name -> weft.discovery.v1.Name
+	12, // 32: weft.discovery.v1.BalanceReply.sets:type_name -> weft.discovery.v1.ProxyBalance
+	31, // 33: weft.discovery.v1.ProxyBalance.workloads:type_name -> weft.discovery.v1.Name
+	36, // 34: weft.discovery.v1.ProxyBalance.set:type_name -> weft.discovery.v1.BalanceSet
+	32, // 35: weft.discovery.v1.ProxyBalance.age:type_name -> google.protobuf.Duration
+	37, // 36: weft.discovery.v1.ExplainRequest.headers:type_name -> weft.discovery.v1.NameValue
+	15, // 37: weft.discovery.v1.ExplainReply.steps:type_name -> weft.discovery.v1.ExplainStep
+	1,  // 38: weft.discovery.v1.ExplainReply.fault:type_name -> weft.discovery.v1.Fault
+	31, // 39: weft.discovery.v1.ExplainReply.service:type_name -> weft.discovery.v1.Name
+	31, // 40: weft.discovery.v1.ExplainReply.backend:type_name -> weft.discovery.v1.Name
+	16, // 41: weft.discovery.v1.ExplainReply.endpoints:type_name -> weft.discovery.v1.ExplainEndpoint
+	17, // 42: weft.discovery.v1.ExplainReply.shares:type_name -> weft.discovery.v1.ExplainShare
+	31, // 43: weft.discovery.v1.ExplainEndpoint.workload:type_name -> weft.discovery.v1.Name
+	38, // 44: weft.discovery.v1.ExplainEndpoint.balance:type_name -> weft.discovery.v1.BalanceEndpoint
+	31, // 45: weft.discovery.v1.ExplainShare.backend:type_name -> weft.discovery.v1.Name
+	6,  // 46: weft.discovery.v1.WhoisReply.workloads:type_name -> weft.discovery.v1.WorkloadStatus
+	39, // 47: weft.discovery.v1.WhoisReply.services:type_name -> weft.discovery.v1.ServiceSummary
+	5,  // 48: weft.discovery.v1.WhoisReply.proxies:type_name -> weft.discovery.v1.ProxyStatus
+	22, // 49: weft.discovery.v1.CheckReply.results:type_name -> weft.discovery.v1.CheckResult
+	1,  // 50: weft.discovery.v1.CheckResult.fault:type_name -> weft.discovery.v1.Fault
+	1,  // 51: weft.discovery.v1.ProblemsReply.problems:type_name -> weft.discovery.v1.Fault
+	32, // 52: weft.discovery.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	30, // 53: weft.discovery.v1.CreateTokenReply.expires:type_name -> google.protobuf.Timestamp
+	2,  // 54: weft.discovery.v1.Mesh.Status:input_type -> weft.discovery.v1.StatusRequest
+	7,  // 55: weft.discovery.v1.Mesh.Stat:input_type -> weft.discovery.v1.StatRequest
+	40, // 56: weft.discovery.v1.Mesh.Services:input_type -> weft.discovery.v1.ListServicesRequest
+	13, // 57: weft.discovery.v1.Mesh.Explain:input_type -> weft.discovery.v1.ExplainRequest
+	18, // 58: weft.discovery.v1.Mesh.Whois:input_type -> weft.discovery.v1.WhoisRequest
+	20, // 59: weft.discovery.v1.Mesh.Check:input_type -> weft.discovery.v1.CheckRequest
+	23, // 60: weft.discovery.v1.Mesh.Problems:input_type -> weft.discovery.v1.ProblemsRequest
+	25, // 61: weft.discovery.v1.Mesh.Dump:input_type -> weft.discovery.v1.DumpRequest
+	10, // 62: weft.discovery.v1.Mesh.Balance:input_type -> weft.discovery.v1.BalanceRequest
+	27, // 63: weft.discovery.v1.Mesh.CreateToken:input_type -> weft.discovery.v1.CreateTokenRequest
+	3,  // 64: weft.discovery.v1.Mesh.Status:output_type -> weft.discovery.v1.StatusReply
+	8,  // 65: weft.discovery.v1.Mesh.Stat:output_type -> weft.discovery.v1.StatReply
+	41, // 66: weft.discovery.v1.Mesh.Services:output_type -> weft.discovery.v1.ListServicesReply
+	14, // 67: weft.discovery.v1.Mesh.Explain:output_type -> weft.discovery.v1.ExplainReply
+	19, // 68: weft.discovery.v1.Mesh.Whois:output_type -> weft.discovery.v1.WhoisReply
+	21, // 69: weft.discovery.v1.Mesh.Check:output_type -> weft.discovery.v1.CheckReply
+	24, // 70: weft.discovery.v1.Mesh.Problems:output_type -> weft.discovery.v1.ProblemsReply
+	26, // 71: weft.discovery.v1.Mesh.Dump:output_type -> weft.discovery.v1.DumpReply
+	11, // 72: weft.discovery.v1.Mesh.Balance:output_type -> weft.discovery.v1.BalanceReply
+	28, // 73: weft.discovery.v1.Mesh.CreateToken:output_type -> weft.discovery.v1.CreateTokenReply
+	64, // [64:74] is the sub-list for method output_type
+	54, // [54:64] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_mesh_proto_init() }
@@ -2501,13 +2793,14 @@ func file_mesh_proto_init() {
 	}
 	file_discovery_proto_init()
 	file_registry_proto_init()
+	file_report_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mesh_proto_rawDesc), len(file_mesh_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   26,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,7 @@ const (
 	Mesh_Check_FullMethodName       = "/weft.discovery.v1.Mesh/Check"
 	Mesh_Problems_FullMethodName    = "/weft.discovery.v1.Mesh/Problems"
 	Mesh_Dump_FullMethodName        = "/weft.discovery.v1.Mesh/Dump"
+	Mesh_Balance_FullMethodName     = "/weft.discovery.v1.Mesh/Balance"
 	Mesh_CreateToken_FullMethodName = "/weft.discovery.v1.Mesh/CreateToken"
 )
 
@@ -45,6 +46,7 @@ type MeshClient interface {
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckReply, error)
 	Problems(ctx context.Context, in *ProblemsRequest, opts ...grpc.CallOption) (*ProblemsReply, error)
 	Dump(ctx context.Context, in *DumpRequest, opts ...grpc.CallOption) (*DumpReply, error)
+	Balance(ctx context.Context, in *BalanceRequest, opts ...grpc.CallOption) (*BalanceReply, error)
 	CreateToken(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*CreateTokenReply, error)
 }
 
@@ -136,6 +138,16 @@ func (c *meshClient) Dump(ctx context.Context, in *DumpRequest, opts ...grpc.Cal
 	return out, nil
 }
 
+func (c *meshClient) Balance(ctx context.Context, in *BalanceRequest, opts ...grpc.CallOption) (*BalanceReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BalanceReply)
+	err := c.cc.Invoke(ctx, Mesh_Balance_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *meshClient) CreateToken(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*CreateTokenReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CreateTokenReply)
@@ -161,6 +173,7 @@ type MeshServer interface {
 	Check(context.Context, *CheckRequest) (*CheckReply, error)
 	Problems(context.Context, *ProblemsRequest) (*ProblemsReply, error)
 	Dump(context.Context, *DumpRequest) (*DumpReply, error)
+	Balance(context.Context, *BalanceRequest) (*BalanceReply, error)
 	CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenReply, error)
 	mustEmbedUnimplementedMeshServer()
 }
@@ -195,6 +208,9 @@ func (UnimplementedMeshServer) Problems(context.Context, *ProblemsRequest) (*Pro
 }
 func (UnimplementedMeshServer) Dump(context.Context, *DumpRequest) (*DumpReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Dump not implemented")
+}
+func (UnimplementedMeshServer) Balance(context.Context, *BalanceRequest) (*BalanceReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Balance not implemented")
 }
 func (UnimplementedMeshServer) CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateToken not implemented")
@@ -364,6 +380,24 @@ func _Mesh_Dump_Handler(srv interface{}, ctx context.Context, dec func(interface
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Mesh_Balance_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BalanceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MeshServer).Balance(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Mesh_Balance_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MeshServer).Balance(ctx, req.(*BalanceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Mesh_CreateToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CreateTokenRequest)
 	if err := dec(in); err != nil {
@@ -420,6 +454,10 @@ var Mesh_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Dump",
 			Handler:    _Mesh_Dump_Handler,
+		},
+		{
+			MethodName: "Balance",
+			Handler:    _Mesh_Balance_Handler,
 		},
 		{
 			MethodName: "CreateToken",

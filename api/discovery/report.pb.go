@@ -67,12 +67,75 @@ func (Direction) EnumDescriptor() ([]byte, []int) {
 	return file_report_proto_rawDescGZIP(), []int{0}
 }
 
+// EndpointState is what a balancer thinks of an endpoint, from the best to the worst.
+type EndpointState int32
+
+const (
+	EndpointState_ENDPOINT_READY      EndpointState = 0
+	EndpointState_ENDPOINT_SLOW_START EndpointState = 1 // new: its weight grows
+	EndpointState_ENDPOINT_RETURNING  EndpointState = 2 // was ejected: its weight grows
+	EndpointState_ENDPOINT_DRAINING   EndpointState = 3 // takes nothing new if there is any other
+	EndpointState_ENDPOINT_TRYING     EndpointState = 4 // was ejected: one request is under way to it
+	EndpointState_ENDPOINT_UNHEALTHY  EndpointState = 5 // failed its health checks
+	EndpointState_ENDPOINT_EJECTED    EndpointState = 6 // failed requests while the others did not: gets none for a while
+)
+
+// Enum value maps for EndpointState.
+var (
+	EndpointState_name = map[int32]string{
+		0: "ENDPOINT_READY",
+		1: "ENDPOINT_SLOW_START",
+		2: "ENDPOINT_RETURNING",
+		3: "ENDPOINT_DRAINING",
+		4: "ENDPOINT_TRYING",
+		5: "ENDPOINT_UNHEALTHY",
+		6: "ENDPOINT_EJECTED",
+	}
+	EndpointState_value = map[string]int32{
+		"ENDPOINT_READY":      0,
+		"ENDPOINT_SLOW_START": 1,
+		"ENDPOINT_RETURNING":  2,
+		"ENDPOINT_DRAINING":   3,
+		"ENDPOINT_TRYING":     4,
+		"ENDPOINT_UNHEALTHY":  5,
+		"ENDPOINT_EJECTED":    6,
+	}
+)
+
+func (x EndpointState) Enum() *EndpointState {
+	p := new(EndpointState)
+	*p = x
+	return p
+}
+
+func (x EndpointState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EndpointState) Descriptor() protoreflect.EnumDescriptor {
+	return file_report_proto_enumTypes[1].Descriptor()
+}
+
+func (EndpointState) Type() protoreflect.EnumType {
+	return &file_report_proto_enumTypes[1]
+}
+
+func (x EndpointState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EndpointState.Descriptor instead.
+func (EndpointState) EnumDescriptor() ([]byte, []int) {
+	return file_report_proto_rawDescGZIP(), []int{1}
+}
+
 type ReportBatch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Proxy         string                 `protobuf:"bytes,1,opt,name=proxy,proto3" json:"proxy,omitempty"`
 	Instance      string                 `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
 	Sequence      uint64                 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"` // counts up from 1 in each instance
 	Series        []*Series              `protobuf:"bytes,4,rep,name=series,proto3" json:"series,omitempty"`
+	Sets          []*BalanceSet          `protobuf:"bytes,5,rep,name=sets,proto3" json:"sets,omitempty"` // those that changed, whole; on a new stream all
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -131,6 +194,13 @@ func (x *ReportBatch) GetSequence() uint64 {
 func (x *ReportBatch) GetSeries() []*Series {
 	if x != nil {
 		return x.Series
+	}
+	return nil
+}
+
+func (x *ReportBatch) GetSets() []*BalanceSet {
+	if x != nil {
+		return x.Sets
 	}
 	return nil
 }
@@ -201,6 +271,11 @@ type Series struct {
 	ConnectionsOpened uint64                 `protobuf:"varint,17,opt,name=connections_opened,json=connectionsOpened,proto3" json:"connections_opened,omitempty"`
 	ConnectionsActive int64                  `protobuf:"varint,18,opt,name=connections_active,json=connectionsActive,proto3" json:"connections_active,omitempty"` // at present, not a delta
 	Local             bool                   `protobuf:"varint,19,opt,name=local,proto3" json:"local,omitempty"`                                                  // between two workloads of one proxy: nothing left its process, and tls is false
+	Retries           uint64                 `protobuf:"varint,20,opt,name=retries,proto3" json:"retries,omitempty"`                                              // tries after the first, without hedges
+	Hedges            uint64                 `protobuf:"varint,21,opt,name=hedges,proto3" json:"hedges,omitempty"`                                                // second tries beside a first that was slow
+	HedgesWon         uint64                 `protobuf:"varint,22,opt,name=hedges_won,json=hedgesWon,proto3" json:"hedges_won,omitempty"`                         // those whose answer came first
+	TriesFailed       uint64                 `protobuf:"varint,23,opt,name=tries_failed,json=triesFailed,proto3" json:"tries_failed,omitempty"`                   // the last of a request included
+	Refused           []*Refusal             `protobuf:"bytes,24,rep,name=refused,proto3" json:"refused,omitempty"`                                               // ascending by code, each once
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -368,6 +443,312 @@ func (x *Series) GetLocal() bool {
 	return false
 }
 
+func (x *Series) GetRetries() uint64 {
+	if x != nil {
+		return x.Retries
+	}
+	return 0
+}
+
+func (x *Series) GetHedges() uint64 {
+	if x != nil {
+		return x.Hedges
+	}
+	return 0
+}
+
+func (x *Series) GetHedgesWon() uint64 {
+	if x != nil {
+		return x.HedgesWon
+	}
+	return 0
+}
+
+func (x *Series) GetTriesFailed() uint64 {
+	if x != nil {
+		return x.TriesFailed
+	}
+	return 0
+}
+
+func (x *Series) GetRefused() []*Refusal {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+// BalanceSet is how a proxy sees the endpoints of a service port that it uses. It replaces what it
+// told of them before.
+type BalanceSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Service       *Name                  `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	Port          uint32                 `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`
+	Algorithm     string                 `protobuf:"bytes,3,opt,name=algorithm,proto3" json:"algorithm,omitempty"` // "PeakEWMA"
+	Loops         uint32                 `protobuf:"varint,4,opt,name=loops,proto3" json:"loops,omitempty"`        // event loops that use it
+	Budget        float64                `protobuf:"fixed64,5,opt,name=budget,proto3" json:"budget,omitempty"`     // retries and hedges that could be made at once
+	BudgetKnown   bool                   `protobuf:"varint,6,opt,name=budget_known,json=budgetKnown,proto3" json:"budget_known,omitempty"`
+	Endpoints     []*BalanceEndpoint     `protobuf:"bytes,7,rep,name=endpoints,proto3" json:"endpoints,omitempty"` // none: the proxy does not use the set any more
+	Omitted       uint32                 `protobuf:"varint,8,opt,name=omitted,proto3" json:"omitted,omitempty"`    // endpoints for which there was no room
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BalanceSet) Reset() {
+	*x = BalanceSet{}
+	mi := &file_report_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BalanceSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BalanceSet) ProtoMessage() {}
+
+func (x *BalanceSet) ProtoReflect() protoreflect.Message {
+	mi := &file_report_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BalanceSet.ProtoReflect.Descriptor instead.
+func (*BalanceSet) Descriptor() ([]byte, []int) {
+	return file_report_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *BalanceSet) GetService() *Name {
+	if x != nil {
+		return x.Service
+	}
+	return nil
+}
+
+func (x *BalanceSet) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *BalanceSet) GetAlgorithm() string {
+	if x != nil {
+		return x.Algorithm
+	}
+	return ""
+}
+
+func (x *BalanceSet) GetLoops() uint32 {
+	if x != nil {
+		return x.Loops
+	}
+	return 0
+}
+
+func (x *BalanceSet) GetBudget() float64 {
+	if x != nil {
+		return x.Budget
+	}
+	return 0
+}
+
+func (x *BalanceSet) GetBudgetKnown() bool {
+	if x != nil {
+		return x.BudgetKnown
+	}
+	return false
+}
+
+func (x *BalanceSet) GetEndpoints() []*BalanceEndpoint {
+	if x != nil {
+		return x.Endpoints
+	}
+	return nil
+}
+
+func (x *BalanceSet) GetOmitted() uint32 {
+	if x != nil {
+		return x.Omitted
+	}
+	return 0
+}
+
+type BalanceEndpoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Workload      *Name                  `protobuf:"bytes,1,opt,name=workload,proto3" json:"workload,omitempty"`
+	Address       *AddrPort              `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	State         EndpointState          `protobuf:"varint,3,opt,name=state,proto3,enum=weft.discovery.v1.EndpointState" json:"state,omitempty"`
+	StateMs       int64                  `protobuf:"varint,4,opt,name=state_ms,json=stateMs,proto3" json:"state_ms,omitempty"`       // how long it has been so
+	LatencyUs     uint64                 `protobuf:"varint,5,opt,name=latency_us,json=latencyUs,proto3" json:"latency_us,omitempty"` // the balancer's estimate; 0: none yet
+	InFlight      uint32                 `protobuf:"varint,6,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	Weight        float64                `protobuf:"fixed64,7,opt,name=weight,proto3" json:"weight,omitempty"`   // what it is drawn by, 1 being the mean; 0: it gets nothing
+	Success       float64                `protobuf:"fixed64,8,opt,name=success,proto3" json:"success,omitempty"` // 0 to 1, share of successes lately
+	Ejections     uint64                 `protobuf:"varint,9,opt,name=ejections,proto3" json:"ejections,omitempty"`
+	Loops         uint32                 `protobuf:"varint,10,opt,name=loops,proto3" json:"loops,omitempty"` // event loops for which it is in that state
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BalanceEndpoint) Reset() {
+	*x = BalanceEndpoint{}
+	mi := &file_report_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BalanceEndpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BalanceEndpoint) ProtoMessage() {}
+
+func (x *BalanceEndpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_report_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BalanceEndpoint.ProtoReflect.Descriptor instead.
+func (*BalanceEndpoint) Descriptor() ([]byte, []int) {
+	return file_report_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *BalanceEndpoint) GetWorkload() *Name {
+	if x != nil {
+		return x.Workload
+	}
+	return nil
+}
+
+func (x *BalanceEndpoint) GetAddress() *AddrPort {
+	if x != nil {
+		return x.Address
+	}
+	return nil
+}
+
+func (x *BalanceEndpoint) GetState() EndpointState {
+	if x != nil {
+		return x.State
+	}
+	return EndpointState_ENDPOINT_READY
+}
+
+func (x *BalanceEndpoint) GetStateMs() int64 {
+	if x != nil {
+		return x.StateMs
+	}
+	return 0
+}
+
+func (x *BalanceEndpoint) GetLatencyUs() uint64 {
+	if x != nil {
+		return x.LatencyUs
+	}
+	return 0
+}
+
+func (x *BalanceEndpoint) GetInFlight() uint32 {
+	if x != nil {
+		return x.InFlight
+	}
+	return 0
+}
+
+func (x *BalanceEndpoint) GetWeight() float64 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *BalanceEndpoint) GetSuccess() float64 {
+	if x != nil {
+		return x.Success
+	}
+	return 0
+}
+
+func (x *BalanceEndpoint) GetEjections() uint64 {
+	if x != nil {
+		return x.Ejections
+	}
+	return 0
+}
+
+func (x *BalanceEndpoint) GetLoops() uint32 {
+	if x != nil {
+		return x.Loops
+	}
+	return 0
+}
+
+// Refusal is how many requests a proxy answered itself with one code, "W3320".
+type Refusal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	Count         uint64                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refusal) Reset() {
+	*x = Refusal{}
+	mi := &file_report_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refusal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refusal) ProtoMessage() {}
+
+func (x *Refusal) ProtoReflect() protoreflect.Message {
+	mi := &file_report_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
+func (*Refusal) Descriptor() ([]byte, []int) {
+	return file_report_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Refusal) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Refusal) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 // Bucket is one bucket of a sparse exponential histogram of microseconds.
 type Bucket struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -379,7 +760,7 @@ type Bucket struct {
 
 func (x *Bucket) Reset() {
 	*x = Bucket{}
-	mi := &file_report_proto_msgTypes[3]
+	mi := &file_report_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -391,7 +772,7 @@ func (x *Bucket) String() string {
 func (*Bucket) ProtoMessage() {}
 
 func (x *Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_report_proto_msgTypes[3]
+	mi := &file_report_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -404,7 +785,7 @@ func (x *Bucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bucket.ProtoReflect.Descriptor instead.
 func (*Bucket) Descriptor() ([]byte, []int) {
-	return file_report_proto_rawDescGZIP(), []int{3}
+	return file_report_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Bucket) GetIndex() uint32 {
@@ -425,14 +806,15 @@ var File_report_proto protoreflect.FileDescriptor
 
 const file_report_proto_rawDesc = "" +
 	"\n" +
-	"\freport.proto\x12\x11weft.discovery.v1\x1a\x0fdiscovery.proto\"\x8e\x01\n" +
+	"\freport.proto\x12\x11weft.discovery.v1\x1a\x0fdiscovery.proto\"\xc1\x01\n" +
 	"\vReportBatch\x12\x14\n" +
 	"\x05proxy\x18\x01 \x01(\tR\x05proxy\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x1a\n" +
 	"\bsequence\x18\x03 \x01(\x04R\bsequence\x121\n" +
-	"\x06series\x18\x04 \x03(\v2\x19.weft.discovery.v1.SeriesR\x06series\"'\n" +
+	"\x06series\x18\x04 \x03(\v2\x19.weft.discovery.v1.SeriesR\x06series\x121\n" +
+	"\x04sets\x18\x05 \x03(\v2\x1d.weft.discovery.v1.BalanceSetR\x04sets\"'\n" +
 	"\tReportAck\x12\x1a\n" +
-	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\xc0\x05\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\xea\x06\n" +
 	"\x06Series\x12:\n" +
 	"\tdirection\x18\x01 \x01(\x0e2\x1c.weft.discovery.v1.DirectionR\tdirection\x12'\n" +
 	"\x0fsource_identity\x18\x02 \x01(\tR\x0esourceIdentity\x12/\n" +
@@ -453,13 +835,53 @@ const file_report_proto_rawDesc = "" +
 	"\tbytes_out\x18\x10 \x01(\x04R\bbytesOut\x12-\n" +
 	"\x12connections_opened\x18\x11 \x01(\x04R\x11connectionsOpened\x12-\n" +
 	"\x12connections_active\x18\x12 \x01(\x03R\x11connectionsActive\x12\x14\n" +
-	"\x05local\x18\x13 \x01(\bR\x05local\"4\n" +
+	"\x05local\x18\x13 \x01(\bR\x05local\x12\x18\n" +
+	"\aretries\x18\x14 \x01(\x04R\aretries\x12\x16\n" +
+	"\x06hedges\x18\x15 \x01(\x04R\x06hedges\x12\x1d\n" +
+	"\n" +
+	"hedges_won\x18\x16 \x01(\x04R\thedgesWon\x12!\n" +
+	"\ftries_failed\x18\x17 \x01(\x04R\vtriesFailed\x124\n" +
+	"\arefused\x18\x18 \x03(\v2\x1a.weft.discovery.v1.RefusalR\arefused\"\x9e\x02\n" +
+	"\n" +
+	"BalanceSet\x121\n" +
+	"\aservice\x18\x01 \x01(\v2\x17.weft.discovery.v1.NameR\aservice\x12\x12\n" +
+	"\x04port\x18\x02 \x01(\rR\x04port\x12\x1c\n" +
+	"\talgorithm\x18\x03 \x01(\tR\talgorithm\x12\x14\n" +
+	"\x05loops\x18\x04 \x01(\rR\x05loops\x12\x16\n" +
+	"\x06budget\x18\x05 \x01(\x01R\x06budget\x12!\n" +
+	"\fbudget_known\x18\x06 \x01(\bR\vbudgetKnown\x12@\n" +
+	"\tendpoints\x18\a \x03(\v2\".weft.discovery.v1.BalanceEndpointR\tendpoints\x12\x18\n" +
+	"\aomitted\x18\b \x01(\rR\aomitted\"\xf2\x02\n" +
+	"\x0fBalanceEndpoint\x123\n" +
+	"\bworkload\x18\x01 \x01(\v2\x17.weft.discovery.v1.NameR\bworkload\x125\n" +
+	"\aaddress\x18\x02 \x01(\v2\x1b.weft.discovery.v1.AddrPortR\aaddress\x126\n" +
+	"\x05state\x18\x03 \x01(\x0e2 .weft.discovery.v1.EndpointStateR\x05state\x12\x19\n" +
+	"\bstate_ms\x18\x04 \x01(\x03R\astateMs\x12\x1d\n" +
+	"\n" +
+	"latency_us\x18\x05 \x01(\x04R\tlatencyUs\x12\x1b\n" +
+	"\tin_flight\x18\x06 \x01(\rR\binFlight\x12\x16\n" +
+	"\x06weight\x18\a \x01(\x01R\x06weight\x12\x18\n" +
+	"\asuccess\x18\b \x01(\x01R\asuccess\x12\x1c\n" +
+	"\tejections\x18\t \x01(\x04R\tejections\x12\x14\n" +
+	"\x05loops\x18\n" +
+	" \x01(\rR\x05loops\"3\n" +
+	"\aRefusal\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x04R\x05count\"4\n" +
 	"\x06Bucket\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x04R\x05count*:\n" +
 	"\tDirection\x12\x16\n" +
 	"\x12DIRECTION_OUTBOUND\x10\x00\x12\x15\n" +
-	"\x11DIRECTION_INBOUND\x10\x012T\n" +
+	"\x11DIRECTION_INBOUND\x10\x01*\xae\x01\n" +
+	"\rEndpointState\x12\x12\n" +
+	"\x0eENDPOINT_READY\x10\x00\x12\x17\n" +
+	"\x13ENDPOINT_SLOW_START\x10\x01\x12\x16\n" +
+	"\x12ENDPOINT_RETURNING\x10\x02\x12\x15\n" +
+	"\x11ENDPOINT_DRAINING\x10\x03\x12\x13\n" +
+	"\x0fENDPOINT_TRYING\x10\x04\x12\x16\n" +
+	"\x12ENDPOINT_UNHEALTHY\x10\x05\x12\x14\n" +
+	"\x10ENDPOINT_EJECTED\x10\x062T\n" +
 	"\x06Report\x12J\n" +
 	"\x06Stream\x12\x1e.weft.discovery.v1.ReportBatch\x1a\x1c.weft.discovery.v1.ReportAck(\x010\x01B5Z3github.com/weft-mesh/weft/api/discovery;discoverypbb\x06proto3"
 
@@ -475,30 +897,42 @@ func file_report_proto_rawDescGZIP() []byte {
 	return file_report_proto_rawDescData
 }
 
-var file_report_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_report_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_report_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_report_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_report_proto_goTypes = []any{
-	(Direction)(0),      // 0: weft.discovery.v1.Direction
-	(*ReportBatch)(nil), // 1: weft.discovery.v1.ReportBatch
-	(*ReportAck)(nil),   // 2: weft.discovery.v1.ReportAck
-	(*Series)(nil),      // 3: weft.discovery.v1.Series
-	(*Bucket)(nil),      // 4: weft.discovery.v1.Bucket
-	(*Name)(nil),        // 5: weft.discovery.v1.Name
+	(Direction)(0),          // 0: weft.discovery.v1.Direction
+	(EndpointState)(0),      // 1: weft.discovery.v1.EndpointState
+	(*ReportBatch)(nil),     // 2: weft.discovery.v1.ReportBatch
+	(*ReportAck)(nil),       // 3: weft.discovery.v1.ReportAck
+	(*Series)(nil),          // 4: weft.discovery.v1.Series
+	(*BalanceSet)(nil),      // 5: weft.discovery.v1.BalanceSet
+	(*BalanceEndpoint)(nil), // 6: weft.discovery.v1.BalanceEndpoint
+	(*Refusal)(nil),         // 7: weft.discovery.v1.Refusal
+	(*Bucket)(nil),          // 8: weft.discovery.v1.Bucket
+	(*Name)(nil),            // 9: weft.discovery.v1.Name
+	(*AddrPort)(nil),        // 10: weft.discovery.v1.AddrPort
 }
 var file_report_proto_depIdxs = []int32{
-	3, // 0: weft.discovery.v1.ReportBatch.series:type_name -> weft.discovery.v1.Series
-	0, // 1: weft.discovery.v1.Series.direction:type_name -> weft.discovery.v1.Direction
-	5, // 2: weft.discovery.v1.Series.source:type_name -> weft.discovery.v1.Name
-	5, // 3: weft.discovery.v1.Series.service:type_name -> weft.discovery.v1.Name
-	5, // 4: weft.discovery.v1.Series.backend:type_name -> weft.discovery.v1.Name
-	4, // 5: weft.discovery.v1.Series.latency:type_name -> weft.discovery.v1.Bucket
-	1, // 6: weft.discovery.v1.Report.Stream:input_type -> weft.discovery.v1.ReportBatch
-	2, // 7: weft.discovery.v1.Report.Stream:output_type -> weft.discovery.v1.ReportAck
-	7, // [7:8] is the sub-list for method output_type
-	6, // [6:7] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	4,  // 0: weft.discovery.v1.ReportBatch.series:type_name -> weft.discovery.v1.Series
+	5,  // 1: weft.discovery.v1.ReportBatch.sets:type_name -> weft.discovery.v1.BalanceSet
+	0,  // 2: weft.discovery.v1.Series.direction:type_name -> weft.discovery.v1.Direction
+	9,  // 3: weft.discovery.v1.Series.source:type_name -> weft.discovery.v1.Name
+	9,  // 4: weft.discovery.v1.Series.service:type_name -> weft.discovery.v1.Name
+	9,  // 5: weft.discovery.v1.Series.backend:type_name -> weft.discovery.v1.Name
+	8,  // 6: weft.discovery.v1.Series.latency:type_name -> weft.discovery.v1.Bucket
+	7,  // 7: weft.discovery.v1.Series.refused:type_name -> weft.discovery.v1.Refusal
+	9,  // 8: weft.discovery.v1.BalanceSet.service:type_name -> weft.discovery.v1.Name
+	6,  // 9: weft.discovery.v1.BalanceSet.endpoints:type_name -> weft.discovery.v1.BalanceEndpoint
+	9,  // 10: weft.discovery.v1.BalanceEndpoint.workload:type_name -> weft.discovery.v1.Name
+	10, // 11: weft.discovery.v1.BalanceEndpoint.address:type_name -> weft.discovery.v1.AddrPort
+	1,  // 12: weft.discovery.v1.BalanceEndpoint.state:type_name -> weft.discovery.v1.EndpointState
+	2,  // 13: weft.discovery.v1.Report.Stream:input_type -> weft.discovery.v1.ReportBatch
+	3,  // 14: weft.discovery.v1.Report.Stream:output_type -> weft.discovery.v1.ReportAck
+	14, // [14:15] is the sub-list for method output_type
+	13, // [13:14] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_report_proto_init() }
@@ -512,8 +946,8 @@ func file_report_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_report_proto_rawDesc), len(file_report_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   4,
+			NumEnums:      2,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

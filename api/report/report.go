@@ -51,6 +51,13 @@ type Counts struct {
 	BytesOut         uint64 // from the client to the server
 	Opened           uint64 // connections
 	Active           int64  // connections open at present; not a delta
+
+	// Of the tries that requests were made of: those after the first, second ones beside a slow
+	// first, those of them whose answer came first, and tries that failed, the last of a request
+	// included.
+	Retries, Hedges, HedgesWon, TriesFailed uint64
+	// Refused is what the proxy that counts answered itself instead of carrying it, by code.
+	Refused []Refusal // ascending by Code, at most MaxRefusals
 }
 
 // Series is one series with its counts.
@@ -65,7 +72,8 @@ func (c *Counts) Requests() uint64 { return c.Success + c.Failure }
 // Zero reports whether nothing was counted.
 func (c *Counts) Zero() bool {
 	return c.Requests() == 0 && c.BytesIn == 0 && c.BytesOut == 0 && c.Opened == 0 && c.Active == 0 &&
-		c.GRPCFailures == 0 && len(c.Latency) == 0 && c.Status == [6]uint64{}
+		c.GRPCFailures == 0 && len(c.Latency) == 0 && c.Status == [6]uint64{} &&
+		c.Retries == 0 && c.Hedges == 0 && c.HedgesWon == 0 && c.TriesFailed == 0 && len(c.Refused) == 0
 }
 
 // Add folds a later report into c. Active is taken from the later one.
@@ -82,6 +90,11 @@ func (c *Counts) Add(later *Counts) {
 	c.Opened += later.Opened
 	c.Active = later.Active
 	c.Latency = MergeBuckets(c.Latency, later.Latency)
+	c.Retries += later.Retries
+	c.Hedges += later.Hedges
+	c.HedgesWon += later.HedgesWon
+	c.TriesFailed += later.TriesFailed
+	c.Refused = MergeRefusals(c.Refused, later.Refused)
 }
 
 // Bucket is one non-empty bucket of a latency histogram.

@@ -21,6 +21,7 @@ func Series(s *report.Series) *pb.Series {
 		}),
 		LatencySumUs: s.LatencySumMicros, BytesIn: s.BytesIn, BytesOut: s.BytesOut,
 		ConnectionsOpened: s.Opened, ConnectionsActive: s.Active,
+		Retries: s.Retries, Hedges: s.Hedges, HedgesWon: s.HedgesWon, TriesFailed: s.TriesFailed, Refused: Refusals(s.Refused),
 	}
 }
 
@@ -51,6 +52,11 @@ func ToSeries(s *pb.Series) (report.Series, error) {
 	out.GRPCFailures, out.Success, out.Failure = s.GetGrpcFailures(), s.GetSuccess(), s.GetFailure()
 	out.LatencySumMicros, out.BytesIn, out.BytesOut = s.GetLatencySumUs(), s.GetBytesIn(), s.GetBytesOut()
 	out.Opened, out.Active = s.GetConnectionsOpened(), s.GetConnectionsActive()
+	out.Retries, out.Hedges, out.HedgesWon, out.TriesFailed = s.GetRetries(), s.GetHedges(), s.GetHedgesWon(), s.GetTriesFailed()
+	var err error
+	if out.Refused, err = toRefusals(s.GetRefused()); err != nil {
+		return out, err
+	}
 	last := -1
 	for _, b := range s.GetLatency() {
 		if b.GetIndex() >= report.NumBuckets || int(b.GetIndex()) <= last {

@@ -223,7 +223,8 @@ func TestSeriesSurviveTheWire(t *testing.T) {
 	fill(r, reflect.ValueOf(&s.Key).Elem(), 0)
 	s.Direction = report.Inbound
 	s.Counts = report.Counts{Status: [6]uint64{1, 2, 3, 4, 5, 6}, GRPCFailures: 7, Success: 8, Failure: 9, Latency: []report.Bucket{{Index: 3, Count: 4}, {Index: 495, Count: 1}},
-		LatencySumMicros: 10, BytesIn: 11, BytesOut: 12, Opened: 13, Active: -1}
+		LatencySumMicros: 10, BytesIn: 11, BytesOut: 12, Opened: 13, Active: -1,
+		Retries: 14, Hedges: 15, HedgesWon: 16, TriesFailed: 17, Refused: []report.Refusal{{Code: "W3304", Count: 18}, {Code: "W3320", Count: 19}}}
 	got, err := ToSeries(Series(&s))
 	if err != nil || !reflect.DeepEqual(got, s) {
 		t.Errorf("%+v, %v", got, err)
@@ -235,6 +236,10 @@ func TestSeriesSurviveTheWire(t *testing.T) {
 		"an unknown direction":   {Direction: 9},
 		"a label of a megabyte":  {Route: string(make([]byte, 1<<20))},
 		"the same bucket, twice": {Latency: []*pb.Bucket{{Index: 2}, {Index: 2}}},
+		"codes out of order":     {Refused: []*pb.Refusal{{Code: "W3320"}, {Code: "W3304"}}},
+		"the same code, twice":   {Refused: []*pb.Refusal{{Code: "W3320"}, {Code: "W3320"}}},
+		"a code that is a novel": {Refused: []*pb.Refusal{{Code: string(make([]byte, 1<<10))}}},
+		"a thousand codes":       {Refused: make([]*pb.Refusal, 1000)},
 	} {
 		if _, err := ToSeries(bad); err == nil {
 			t.Errorf("%s was accepted", name)

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
+	"github.com/weft-mesh/weft/api/report"
 	"github.com/weft-mesh/weft/proxy/telemetry"
 )
 
@@ -25,6 +26,8 @@ type Server struct {
 	Registry *telemetry.Registry
 	// State gives what /state shows; it is marshalled as JSON.
 	State func() any
+	// Sets gives how the balancers see the endpoints of the services in use, for /balance.
+	Sets func() []report.Set
 	// Ready tells whether the proxy serves.
 	Ready func() bool
 	// Drain makes a workload, "namespace/name", take nothing new from peers, and waits until they
@@ -41,20 +44,23 @@ func (s *Server) ServeMetrics(ctx context.Context, ln net.Listener) error {
 	return serve(ctx, ln, mux)
 }
 
-// ServeState serves /state, /metrics, /ready and /drain on a Unix socket until ctx ends; it closes
+// ServeState serves /state, /balance, /metrics, /ready and /drain on a Unix socket until ctx ends; it closes
 // ln.
 func (s *Server) ServeState(ctx context.Context, ln net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", s.metrics)
 	mux.HandleFunc("GET /ready", s.ready)
-	mux.HandleFunc("GET /state", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("content-type", "application/json")
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		e.Encode(s.State()) //nolint:errcheck // the client went away
-	})
+	mux.HandleFunc("GET /state", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.State()) })
+	mux.HandleFunc("GET /balance", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, balance(s.Sets())) })
 	mux.HandleFunc("POST /drain", s.drain)
 	return serve(ctx, ln, mux)
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("content-type", "application/json")
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.Encode(v) //nolint:errcheck // the client went away
 }
 
 // drain makes the workload of the query leave.

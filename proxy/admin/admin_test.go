@@ -163,6 +163,9 @@ func TestReadyFollowsTheProxy(t *testing.T) {
 func TestStateIsToldOnTheSocketAlone(t *testing.T) {
 	p, ln := newPages(), tcp(t)
 	run(t, p.ServeMetrics, ln)
+	if status, _, _ := ask(t, client(t, ln), "GET", "/balance"); status != 404 {
+		t.Errorf("/balance is %d to anybody, want 404", status)
+	}
 	if status, _, _ := ask(t, client(t, ln), "GET", "/state"); status != 404 || p.asked.Load() != 0 {
 		t.Errorf("over TCP: %d", status)
 	}

@@ -42,6 +42,10 @@ type Options struct {
 	Reporter    Reporter
 	ReportEvery time.Duration
 
+	// Sets is asked at the same times how the balancers see the endpoints that they choose from; it
+	// gives the sets that changed, which are the Agent's from then on. Nil: none are sent.
+	Sets func() []report.Set
+
 	Log  *slog.Logger
 	Now  func() time.Time // nil: time.Now
 	Rand func() float64   // uniform in [0, 1), safe for concurrent use; nil: math/rand

@@ -28,6 +28,7 @@ type outbox struct {
 	flight  *pb.ReportBatch // sent or to be sent again, and not answered
 	seq     uint64
 	dropped uint64 // series for which there was no room
+	sets    outSets
 }
 
 func (o *outbox) init() { o.pending = make(map[report.Key]*report.Counts) }
@@ -54,11 +55,11 @@ func (o *outbox) add(s report.Series) (firstDropped bool) {
 func (o *outbox) next(proxy, instance string) *pb.ReportBatch {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.flight != nil || len(o.pending) == 0 {
+	if o.flight != nil || len(o.pending) == 0 && o.sets.waiting() == 0 {
 		return o.flight
 	}
 	o.seq++
-	b := &pb.ReportBatch{Proxy: proxy, Instance: instance, Sequence: o.seq}
+	b := &pb.ReportBatch{Proxy: proxy, Instance: instance, Sequence: o.seq, Sets: o.sets.next()}
 	for k, c := range o.pending {
 		if len(b.Series) == maxBatch {
 			break
@@ -99,6 +100,9 @@ func (a *Agent) collect() {
 			a.log.Warn("reports", "err", e)
 		}
 	})
+	if a.opt.Sets != nil {
+		a.channels[0].reports.addSets(a.opt.Sets())
+	}
 }
 
 // runReports sends what is collected until ctx ends. The first channel's asks for it; at the end
@@ -133,6 +137,7 @@ func (a *Agent) reportOnce(ctx context.Context, ch *channel, tick <-chan time.Ti
 	wg.Go(func() { ended <- reportAcks(sctx, stream, acks) })
 	defer func() { cancel(); wg.Wait() }()
 
+	ch.reports.anew() // what the control plane knew of us went with the last stream
 	inFlight := false
 	flush := func() bool {
 		if inFlight {
@@ -177,7 +182,7 @@ func (a *Agent) reportOnce(ctx context.Context, ch *channel, tick <-chan time.Ti
 func (o *outbox) full() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.pending) > maxBatch
+	return len(o.pending) > maxBatch || o.sets.waiting() > maxBatchSets
 }
 
 // lastReport sends what is left at the end, within leaveTimeout.

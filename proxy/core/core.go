@@ -121,6 +121,7 @@ type Core struct {
 	suspects      suspects
 	sets          map[*decide.EndpointSet]*setEntry
 	setNames      map[setName]*setEntry
+	setRows       []balance.Row // scratch of Sets
 	pools         map[poolKey]*pool
 	series        map[seriesKey]*telemetry.Series
 	inboundSeries map[inboundKey]*telemetry.Series

@@ -56,7 +56,7 @@ func (x *exchange) refuseAs(status, grpc int, code, kind, text string) {
 	if x.finished {
 		return
 	}
-	c.shard.Refused(code)
+	x.countRefusal(code)
 	x.failed = x.failed || status >= 500
 	if x.respHead {
 		x.dropUp(h2.NoError)

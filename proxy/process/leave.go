@@ -100,6 +100,7 @@ func (p *proxy) drain(ctx context.Context, signals <-chan os.Signal) error {
 	if !p.until(told, signals, nil) {
 		return nil
 	}
+	p.ending.Store(true)
 	p.driver.Drain()
 	p.until(p.driverDone, signals, deadline.C)
 	return nil // which ends whatever is left

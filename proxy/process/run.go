@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weft-mesh/weft/api/report"
 	"github.com/weft-mesh/weft/codes"
 	"github.com/weft-mesh/weft/decide"
 	"github.com/weft-mesh/weft/model"
@@ -69,6 +70,7 @@ type proxy struct {
 	leftOnce  sync.Once
 	announced atomic.Bool // the mesh was told that the workload leaves, as far as it could be
 	serving   atomic.Bool
+	ending    atomic.Bool // the loops finish what they have and end, not all at the same time
 }
 
 func (p *proxy) closeAll() {
@@ -100,12 +102,14 @@ func (p *proxy) setup() error {
 	}
 	host, _ := os.Hostname()
 	var reporter agent.Reporter
+	var sets func() []report.Set
 	if !cfg.Unreported {
 		reporter = telemetry.NewCollector(p.reg)
+		sets = (&setReporter{p: p, began: time.Now()}).next
 	}
 	p.agent, err = agent.New(agent.Options{
 		Control: cfg.Control, Name: cfg.Name, Build: version.String(), Workloads: members, Node: host, Metrics: p.ready.Metrics,
-		StateDir: cfg.StateDir, OnTable: p.onTable, Reporter: reporter, Log: p.log,
+		StateDir: cfg.StateDir, OnTable: p.onTable, Reporter: reporter, Sets: sets, Log: p.log,
 	})
 	if err != nil {
 		return err
@@ -231,7 +235,7 @@ func (p *proxy) serve(ctx context.Context, signals <-chan os.Signal) error {
 	for i := range p.cfg.Workloads {
 		start(ctx, "identity", func(ctx context.Context) error { return p.followIdentity(ctx, i) })
 	}
-	pages := &admin.Server{Registry: p.reg, State: p.stateOf, Ready: p.isReady, Drain: p.drainWorkload}
+	pages := &admin.Server{Registry: p.reg, State: p.stateOf, Sets: p.allSets, Ready: p.isReady, Drain: p.drainWorkload}
 	if p.metrics != nil {
 		start(ctx, "metrics", func(ctx context.Context) error { return pages.ServeMetrics(ctx, p.metrics) })
 	}

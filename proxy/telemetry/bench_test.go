@@ -17,9 +17,11 @@ func steps() map[string]func() {
 			s.Start()
 			s.End(200, false, false, 1234*time.Microsecond, 100, 2000)
 		},
-		"lookup":     func() { sh.Get(k) },
-		"refusal":    func() { sh.Refused("W3001") },
-		"connection": func() { sh.Conn(true); sh.Conn(false) },
+		"tries":          func() { s.Retried(); s.TryFailed(); s.Hedged(); s.HedgeWon() },
+		"series refusal": func() { s.Refused("W3320") },
+		"lookup":         func() { sh.Get(k) },
+		"refusal":        func() { sh.Refused("W3001") },
+		"connection":     func() { sh.Conn(true); sh.Conn(false) },
 	}
 }
 

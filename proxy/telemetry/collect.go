@@ -84,6 +84,10 @@ func (s *Series) counts() report.Counts {
 		}
 	}
 	c.LatencySumMicros = s.Latency.sum.Load()
+	c.Retries, c.TriesFailed = s.Retries.Load(), s.TriesFailed.Load()
+	c.HedgesWon = s.HedgesWon.Load() // before those of which they are a part
+	c.Hedges = s.Hedges.Load()
+	c.Refused = s.refusals.counts()
 	return c
 }
 
@@ -116,6 +120,11 @@ func since(before, now report.Counts) report.Counts {
 	d.BytesOut -= before.BytesOut
 	d.Opened -= before.Opened
 	d.LatencySumMicros -= before.LatencySumMicros
+	d.Retries -= before.Retries
+	d.Hedges -= before.Hedges
+	d.HedgesWon -= before.HedgesWon
+	d.TriesFailed -= before.TriesFailed
+	d.Refused = refusedSince(before.Refused, now.Refused)
 	d.Latency = nil
 	old := before.Latency
 	for _, b := range now.Latency {

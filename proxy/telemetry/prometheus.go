@@ -66,6 +66,25 @@ func (r *Registry) WritePrometheus(w io.Writer) error {
 	})
 	head("weft_request_failures_total", "counter", "Requests that failed: 5xx, no response, or a failed gRPC status.")
 	each(func(l string, c *report.Counts) { fmt.Fprintf(b, "weft_request_failures_total{%s} %d\n", l, c.Failure) })
+	// Most series were never tried again or refused: what is zero is left out.
+	tries := func(name, help string, of func(c *report.Counts) uint64) {
+		head(name, "counter", help)
+		each(func(l string, c *report.Counts) {
+			if n := of(c); n > 0 {
+				fmt.Fprintf(b, "%s{%s} %d\n", name, l, n)
+			}
+		})
+	}
+	tries("weft_retries_total", "Tries after the first, without hedges.", func(c *report.Counts) uint64 { return c.Retries })
+	tries("weft_hedges_total", "Second tries beside a first that was slow.", func(c *report.Counts) uint64 { return c.Hedges })
+	tries("weft_hedges_won_total", "Hedges whose answer came first.", func(c *report.Counts) uint64 { return c.HedgesWon })
+	tries("weft_tries_failed_total", "Tries that failed, the last of a request included.", func(c *report.Counts) uint64 { return c.TriesFailed })
+	head("weft_request_refusals_total", "counter", "Requests that the proxy answered itself instead of carrying them, by code.")
+	each(func(l string, c *report.Counts) {
+		for _, r := range c.Refused {
+			fmt.Fprintf(b, "weft_request_refusals_total{%s,code=\"%s\"} %d\n", l, escape(r.Code), r.Count)
+		}
+	})
 	head("weft_requests_active", "gauge", "Requests and connections under way.")
 	each(func(l string, c *report.Counts) { fmt.Fprintf(b, "weft_requests_active{%s} %d\n", l, c.Active) })
 	head("weft_sent_bytes_total", "counter", "Body bytes from the client to the service.")

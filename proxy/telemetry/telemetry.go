@@ -62,6 +62,8 @@ type Series struct {
 	Hedges      atomic.Uint64 // second tries beside a first that was slow
 	HedgesWon   atomic.Uint64 // those whose answer came first
 	TriesFailed atomic.Uint64 // tries that failed, the last of a request included
+
+	refusals refusals
 }
 
 // Retried counts a try after the first.

@@ -1,0 +1,79 @@
+package core
+
+import (
+	"slices"
+	"time"
+
+	"github.com/weft-mesh/weft/api/report"
+	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/proxy/balance"
+)
+
+// Sets tells how the balancer sees the endpoints of the service ports that requests were sent to:
+// at most n of them, ascending by key and beyond after, so that many can be asked for in turns
+// that hold nobody up. Fewer than n: there are no more. The result shares nothing with the core.
+func (c *Core) Sets(after report.SetKey, n int) []report.Set {
+	var keys []report.SetKey
+	for name := range c.setNames {
+		if k := (report.SetKey{Service: name.service, Port: name.port}); k.Compare(after) > 0 {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, report.SetKey.Compare)
+	keys = keys[:min(n, len(keys))]
+	out := make([]report.Set, 0, len(keys))
+	for _, k := range keys {
+		out = append(out, c.tellSet(k, c.setNames[setName{k.Service, k.Port}]))
+	}
+	return out
+}
+
+// tellSet copies the state of a set. If there are more endpoints than can be told of, those that
+// somebody may wonder about come first.
+func (c *Core) tellSet(k report.SetKey, e *setEntry) report.Set {
+	out := report.Set{SetKey: k, Algorithm: model.PeakEWMA.String(), Loops: 1}
+	if e.src != nil {
+		out.Algorithm = e.src.Policy.Balance.Algorithm.String()
+	}
+	c.setRows = e.set.AppendState(c.now, c.setRows[:0])
+	for _, wanted := range []func(*balance.Row) bool{
+		func(r *balance.Row) bool { return r.State != balance.Ready },
+		func(r *balance.Row) bool { return r.State == balance.Ready && !r.Outside },
+		func(r *balance.Row) bool { return r.State == balance.Ready && r.Outside },
+	} {
+		for i := range c.setRows {
+			if r := &c.setRows[i]; len(out.Endpoints) < report.MaxSetEndpoints && wanted(r) {
+				out.Endpoints = append(out.Endpoints, tellEndpoint(r, c.now))
+			}
+		}
+	}
+	out.Omitted = len(c.setRows) - len(out.Endpoints)
+	return out
+}
+
+func tellEndpoint(r *balance.Row, now time.Duration) report.Endpoint {
+	return report.Endpoint{
+		Workload: r.Workload, Addr: r.Addr, State: told(r.State), Since: max(now-r.Since, 0), Latency: r.Latency, InFlight: r.Inflight,
+		Weight: r.Weight, Success: r.Success, Ejections: uint64(max(r.Ejections, 0)), Loops: 1,
+	}
+}
+
+// told gives a state in the form of reports.
+func told(s balance.State) report.EndpointState {
+	switch s {
+	case balance.Starting:
+		return report.EndpointSlowStart
+	case balance.Returning:
+		return report.EndpointReturning
+	case balance.Draining:
+		return report.EndpointDraining
+	case balance.Unhealthy:
+		return report.EndpointUnhealthy
+	case balance.Ejected:
+		return report.EndpointEjected
+	case balance.Trying:
+		return report.EndpointTrying
+	case balance.Ready:
+	}
+	return report.EndpointReady
+}
