@@ -152,7 +152,7 @@ Without a verb it shows the state of the mesh and the next useful command.`,
 		cmd   *cobra.Command
 	}{
 		{"run", a.demoVerb()}, {"run", a.upVerb()}, {"run", a.runVerb()}, {"run", a.tokenVerb()}, {"run", a.routeTokenVerb()},
-		{"see", a.statVerb()}, {"see", a.statusVerb()}, {"see", a.explainVerb()}, {"see", a.whoisVerb()},
+		{"see", a.statVerb()}, {"see", a.statusVerb()}, {"see", a.lbVerb()}, {"see", a.explainVerb()}, {"see", a.whoisVerb()},
 		{"see", a.pingVerb()}, {"see", a.checkVerb()}, {"see", a.lintVerb()},
 		{"more", a.explainCodeVerb()}, {"more", a.versionVerb()}, {"more", completionVerb()},
 		{"", a.demoAppVerb()}, {"", a.pingProbeVerb()},

@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +24,8 @@ func (a *app) explainVerb() *cobra.Command {
 		Long: `Runs the decision code of the proxies on the configuration that the caller's proxy acknowledged,
 and shows each step in the order of the data path: the rules that were considered with the one
 field that missed, the rule that won with its file and line, the backends with their shares, and
-the endpoints. No request is sent.
+the endpoints: how the caller's proxy sees them at present, and how likely it would take each.
+No request is sent.
 
 URL is http://SERVICE/path, grpc://SERVICE/package.Service/Method or tcp://SERVICE:PORT.`,
 		Example: "  weft explain GET http://ratings/ratings/tea --from web\n" +
@@ -168,7 +172,18 @@ func endpointsTable(t *render.Table, x *mesh.Explanation, wide bool) {
 	if len(x.Shares) > 1 {
 		t.Line("of " + render.Clean(x.Backend) + ":")
 	}
-	t.Header("ENDPOINT", "ADDRESS", "SECURITY", "")
+	told := slices.ContainsFunc(endpoints, func(e mesh.Endpoint) bool { return e.Balance != nil })
+	if told {
+		endpoints = slices.Clone(endpoints)
+		slices.SortStableFunc(endpoints, func(a, b mesh.Endpoint) int { return cmp.Compare(b.Chance, a.Chance) })
+	}
+	head := []string{"ENDPOINT", "ADDRESS", "SECURITY"}
+	if told {
+		head = append(head, "STATE", ">LATENCY", ">IN FLIGHT", ">CHANCE")
+	} else {
+		head = append(head, "")
+	}
+	t.Header(head...)
 	for i, e := range endpoints {
 		if i == shownEndpoints && !wide {
 			t.Line(fmt.Sprintf("and %d more (-o wide)", len(endpoints)-i))
@@ -178,12 +193,43 @@ func endpointsTable(t *render.Table, x *mesh.Explanation, wide bool) {
 		if e.Link != "" {
 			security = render.Text("mTLS as " + render.Clean(e.Identity))
 		}
-		state := ""
-		if e.Draining {
-			state = "draining"
+		row := []render.Cell{render.Text(render.Clean(e.Workload)), render.Text(e.Address), security}
+		if told {
+			row = append(row, balanceCells(e)...)
+		} else {
+			row = append(row, render.Text(stateOf(e)))
 		}
-		t.Row(render.Text(render.Clean(e.Workload)), render.Text(e.Address), security, render.Text(state))
+		t.Row(row...)
 	}
+	if x.Choice != "" {
+		t.Line("picked " + render.Clean(x.Choice))
+	}
+}
+
+// stateOf is what the control plane itself knows of an endpoint's state.
+func stateOf(e mesh.Endpoint) string {
+	if e.Draining {
+		return "draining"
+	}
+	return ""
+}
+
+// balanceCells show how the caller's proxy sees an endpoint.
+func balanceCells(e mesh.Endpoint) []render.Cell {
+	b := e.Balance
+	if b == nil { // it is new
+		return render.Texts(stateOf(e), "-", "-", "-")
+	}
+	tone := render.Plain
+	if badness(b.State) == 2 {
+		tone = render.Bad
+	}
+	chance := "-"
+	if e.Chance > 0 {
+		chance = render.Percent(e.Chance)
+	}
+	state := render.Clean(b.State) + " " + render.Age(time.Duration(b.StateMS)*time.Millisecond)
+	return []render.Cell{render.Toned(tone, state), render.Text(latency(b.LatencyMS)), render.Text(fmt.Sprint(b.InFlight)), render.Text(chance)}
 }
 
 // reached names the backend, or all that a request may be sent to, with their shares.

@@ -125,7 +125,7 @@ func (a *app) resolve(ctx context.Context, want mesh.Ref) (svc mesh.Service, err
 		}
 		switch len(found) {
 		case 0:
-			return a.knownService(ctx, c, want)
+			return a.knownService(ctx, c, "ping", want)
 		case 1:
 			svc = found[0]
 			return nil

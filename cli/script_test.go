@@ -78,6 +78,8 @@ func TestScripts(t *testing.T) {
 				case "shop":
 				case "broken":
 					s = meshtest.Broken()
+				case "busy":
+					s = meshtest.Busy()
 				case "empty":
 					s = meshtest.Empty()
 				case "hang":

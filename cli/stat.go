@@ -32,6 +32,10 @@ func (a *app) statVerb() *cobra.Command {
 success rate, requests a second, latency percentiles, and the share over mTLS ("local" is
 what went between two workloads of one proxy and never left it).
 
+SUCCESS is what callers got. Where something was tried again or turned away, more columns appear:
+ACTUAL, the share of tries that succeeded; RETRIES/S; HEDGES, second tries beside a slow first;
+and SHED, what the backend's proxies turned away to guard it, of all requests of FROM to BACKEND.
+
 A row is what the callers' proxies saw. All instances of a service account are one row; --by
 instance and -o wide show each. Edges that lose requests come first and are marked with !. For
 opaque TCP the requests are connections.`,
@@ -63,7 +67,7 @@ opaque TCP the requests are connections.`,
 						return err
 					}
 					if len(edges.Edges) == 0 && to != "" {
-						if err := a.knownService(ctx, c, q.To); err != nil {
+						if err := a.knownService(ctx, c, "stat", q.To); err != nil {
 							return err
 						}
 					}
@@ -75,7 +79,7 @@ opaque TCP the requests are connections.`,
 				})
 			}
 			if watch {
-				return a.watch(cmd.Context(), every, once)
+				return a.watch(cmd.Context(), "stat", every, once)
 			}
 			return once(cmd.Context())
 		},
@@ -123,8 +127,8 @@ func liveCallers(ctx context.Context, c mesh.Client, edges *mesh.EdgeList) (map[
 // failing reports whether an edge is one to point out.
 func failing(e mesh.Edge) bool { return e.Success < healthyShare }
 
-// knownService explains an empty answer: no such service, or just no traffic (nil).
-func (a *app) knownService(ctx context.Context, c mesh.Client, want mesh.Ref) error {
+// knownService explains the empty answer of a verb: no such service, or just no traffic (nil).
+func (a *app) knownService(ctx context.Context, c mesh.Client, verb string, want mesh.Ref) error {
 	all, err := c.Services(ctx)
 	if err != nil {
 		return err
@@ -139,7 +143,7 @@ func (a *app) knownService(ctx context.Context, c mesh.Client, want mesh.Ref) er
 	e := codes.New("W4007", "there is no service "+fmt.Sprintf("%q", strings.TrimPrefix(want.Namespace+"/"+want.Name, "/")))
 	e.Why = fmt.Sprintf("none of the %s has this name", render.Count(len(all), "service"))
 	for _, n := range nearest(want.Name, names) {
-		e.Next = append(e.Next, "weft stat "+n)
+		e.Next = append(e.Next, "weft "+verb+" "+n)
 	}
 	e.Next = append(e.Next, "weft status -o wide")
 	return e
@@ -160,7 +164,10 @@ func statDoc(edges *mesh.EdgeList, instances bool, callers map[string]bool) rend
 		if instances {
 			head = append(head, "INSTANCE")
 		}
-		head = append(head, "TO", "ROUTE", "BACKEND", ">SUCCESS", ">RPS", ">P50", ">P95", ">P99", ">MTLS")
+		tries := triesOf(edges.Edges)
+		head = append(head, "TO", "ROUTE", "BACKEND", ">SUCCESS")
+		head = append(head, tries.head()...)
+		head = append(head, ">RPS", ">P50", ">P95", ">P99", ">MTLS")
 		if wide {
 			head = append(head, "PROTOCOL", ">REQUESTS", ">FAILED", ">IN", ">OUT", ">CONNS", ">ACTIVE")
 		}
@@ -174,7 +181,7 @@ func statDoc(edges *mesh.EdgeList, instances bool, callers map[string]bool) rend
 				if pass {
 					bad++
 				}
-				t.Row(edgeRow(e, instances, wide)...)
+				t.Row(edgeRow(e, tries, instances, wide)...)
 			}
 		}
 		if bad > 0 {
@@ -192,7 +199,7 @@ func statDoc(edges *mesh.EdgeList, instances bool, callers map[string]bool) rend
 }
 
 // edgeRow shows an edge; instances names the caller's instance beside its account.
-func edgeRow(e mesh.Edge, instances, wide bool) []render.Cell {
+func edgeRow(e mesh.Edge, tries tryColumns, instances, wide bool) []render.Cell {
 	mark, tone := render.Text(""), render.Plain
 	if failing(e) {
 		mark, tone = render.Toned(render.Bad, "!"), render.Bad
@@ -204,7 +211,9 @@ func edgeRow(e mesh.Edge, instances, wide bool) []render.Cell {
 	}
 	row = append(row,
 		render.Text(render.Clean(e.To)), render.Text(render.Clean(e.Route)), render.Text(render.Clean(e.Backend)),
-		render.Toned(tone, render.Percent(e.Success)), render.Text(render.Rate(e.RPS)),
+		render.Toned(tone, render.Percent(e.Success)))
+	row = append(row, tries.cells(e)...)
+	row = append(row, render.Text(render.Rate(e.RPS)),
 		render.Text(latency(e.P50MS)), render.Text(latency(e.P95MS)), render.Text(latency(e.P99MS)), mtls,
 	)
 	if wide {

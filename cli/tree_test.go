@@ -43,7 +43,7 @@ func TestTheVerbsAreTheOnesThatAreDocumented(t *testing.T) {
 		}
 	}
 	slices.Sort(visible)
-	want := []string{"check", "completion", "demo", "explain", "explain-code", "lint", "ping", "route-token", "route-token key", "route-token sign", "run", "stat", "status", "token", "token create", "up", "version", "whois"}
+	want := []string{"check", "completion", "demo", "explain", "explain-code", "lb", "lint", "ping", "route-token", "route-token key", "route-token sign", "run", "stat", "status", "token", "token create", "up", "version", "whois"}
 	if !slices.Equal(visible, want) {
 		t.Errorf("visible verbs are\n %q, wanted\n %q", visible, want)
 	}

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// watch runs show at once and then every so often, until the user interrupts. On a terminal it
-// redraws in place; elsewhere it appends, with an empty line between.
-func (a *app) watch(ctx context.Context, every time.Duration, show func(ctx context.Context) error) error {
+// watch runs show of a verb at once and then every so often, until the user interrupts. On a
+// terminal it redraws in place; elsewhere it appends, with an empty line between.
+func (a *app) watch(ctx context.Context, verb string, every time.Duration, show func(ctx context.Context) error) error {
 	if every < 100*time.Millisecond {
-		return usage(fmt.Sprintf("--every %s is too often; at least 100ms", every), "weft stat --watch --every 1s")
+		return usage(fmt.Sprintf("--every %s is too often; at least 100ms", every), "weft "+verb+" --watch --every 1s")
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()

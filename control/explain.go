@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/weft-mesh/weft/api/discovery"
+	"github.com/weft-mesh/weft/api/report"
 	"github.com/weft-mesh/weft/api/suggest"
 	wcodes "github.com/weft-mesh/weft/codes"
 	"github.com/weft-mesh/weft/control/snapshot"
@@ -52,7 +53,9 @@ func (s *meshService) Explain(_ context.Context, req *pb.ExplainRequest) (*pb.Ex
 	if service == nil {
 		return nil, wire.Status(codes.NotFound, noService("there is no service "+name.String(), snap, name.String(), name.Name))
 	}
-	answer(reply, q, &canonical, table, service, req.GetRandom())
+	if b := answer(reply, q, &canonical, table, service, req.GetRandom()); b != nil && b.Set != nil {
+		s.addBalance(reply, report.SetKey{Service: b.Set.Service, Port: b.Set.Port})
+	}
 	return reply, nil
 }
 
@@ -254,8 +257,8 @@ func portOf(q *question, service *decide.Service) uint16 {
 	return 0
 }
 
-// answer decides and writes the decision down.
-func answer(reply *pb.ExplainReply, q *question, c *decide.Canonical, t *decide.Table, service *decide.Service, random uint64) {
+// answer decides and writes the decision down. It gives the backend, if there is one.
+func answer(reply *pb.ExplainReply, q *question, c *decide.Canonical, t *decide.Table, service *decide.Service, random uint64) *decide.Backend {
 	port := portOf(q, service)
 	dq := decide.Query{
 		Port: service.Port(port), ClientNamespace: q.namespace, GRPC: q.grpc, Opaque: q.opaque,
@@ -299,6 +302,7 @@ func answer(reply *pb.ExplainReply, q *question, c *decide.Canonical, t *decide.
 		reply.Backend = wire.Name(d.Backend.Service())
 		reply.Endpoints = shownEndpoints(d.Backend)
 	}
+	return d.Backend
 }
 
 // largestShare gives a random number that the backend with the largest weight answers to.

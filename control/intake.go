@@ -16,8 +16,11 @@ import (
 	"github.com/weft-mesh/weft/observe"
 )
 
-// maxBatch bounds the series of one report; an honest proxy sends at most 1000.
-const maxBatch = 5000
+// Bounds of one report; an honest proxy sends at most 1000 series and 32 sets.
+const (
+	maxBatch     = 5000
+	maxBatchSets = 100
+)
 
 // reportService implements pb.ReportServer.
 type reportService struct {
@@ -45,7 +48,7 @@ func (s *reportService) Stream(stream grpc.BidiStreamingServer[pb.ReportBatch, p
 		}
 		// Instances of different callers are told apart, so that nobody can make another's
 		// batches look like ones that came before.
-		key := identityOf(c) + "|" + b.GetInstance()
+		key := reporterKey(identityOf(c), b.GetInstance())
 		if instance != "" && key != instance || len(key) > 1024 || b.GetInstance() == "" {
 			return badReport("the instance is missing, too long, or changed")
 		}
@@ -54,7 +57,12 @@ func (s *reportService) Stream(stream grpc.BidiStreamingServer[pb.ReportBatch, p
 		if err != nil {
 			return err
 		}
+		sets, err := checkSets(b)
+		if err != nil {
+			return err
+		}
 		s.store.Add(instance, b.GetSequence(), series)
+		s.store.AddSets(instance, b.GetProxy(), sets)
 		if err := stream.Send(&pb.ReportAck{Sequence: b.GetSequence()}); err != nil {
 			return err
 		}
@@ -83,6 +91,30 @@ func (s *reportService) check(b *pb.ReportBatch, identity string) ([]report.Seri
 	}
 	return out, nil
 }
+
+// checkSets decodes the endpoint sets of a batch. Of which proxy they really are is judged when
+// somebody asks: only a connected proxy's are shown.
+func checkSets(b *pb.ReportBatch) ([]report.Set, error) {
+	if len(b.GetSets()) > maxBatchSets || len(b.GetProxy()) > maxProxyName {
+		return nil, badReport(fmt.Sprintf("%d sets of a proxy whose name has %d bytes, want at most %d and %d", len(b.GetSets()), len(b.GetProxy()), maxBatchSets, maxProxyName))
+	}
+	out := make([]report.Set, 0, len(b.GetSets()))
+	for _, m := range b.GetSets() {
+		one, err := wire.ToSet(m)
+		if err != nil {
+			return nil, badReport(err.Error())
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+// maxProxyName bounds the name of a proxy, as discovery does.
+const maxProxyName = 512
+
+// reporterKey names a process of a proxy to the store. Instances of different callers are told
+// apart, so that nobody can speak for another.
+func reporterKey(identity, instance string) string { return identity + "|" + instance }
 
 func badReport(why string) error {
 	e := wcodes.New("W2107", "a report is not valid")

@@ -62,5 +62,7 @@ func statRow(r *observe.Row) *pb.StatRow {
 		SuccessRate: r.SuccessRate, Rps: r.RPS, P50Ms: ms(r.Quantile(0.5)), P95Ms: ms(r.Quantile(0.95)), P99Ms: ms(r.Quantile(0.99)),
 		MeanMs: ms(r.Mean()), MtlsShare: r.MTLS, LocalShare: r.Local, BytesIn: r.BytesIn, BytesOut: r.BytesOut, ConnectionsOpened: r.Opened,
 		ConnectionsActive: r.Active, Status: r.Status[:], GrpcFailures: r.GRPCFailures,
+		Retries: r.Retries, Hedges: r.Hedges, HedgesWon: r.HedgesWon, TriesFailed: r.TriesFailed, TrySuccessRate: r.TrySuccess(),
+		Refused: wire.Refusals(r.Refused), Shed: wire.Refusals(r.Shed),
 	}
 }

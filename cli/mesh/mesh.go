@@ -19,6 +19,7 @@ type Client interface {
 	Status(ctx context.Context) (*Status, error)
 	Stat(ctx context.Context, q StatQuery) (*EdgeList, error)
 	Services(ctx context.Context) ([]Service, error)
+	Balance(ctx context.Context, q BalanceQuery) (*BalanceList, error)
 	Explain(ctx context.Context, q ExplainQuery) (*Explanation, error)
 	Whois(ctx context.Context, subject string) (*Whois, error)
 	Problems(ctx context.Context) ([]Fault, error)
@@ -139,6 +140,7 @@ type Edge struct {
 	Requests    uint64  `json:"requests"` // for opaque bytes: connections
 	Failures    uint64  `json:"failures"`
 	Success     float64 `json:"success"` // share of requests, 1 if there were none
+	Actual      float64 `json:"actual"`  // share of tries: the success without retries and hedges
 	RPS         float64 `json:"rps"`
 	P50MS       float64 `json:"p50Ms"`
 	P95MS       float64 `json:"p95Ms"`
@@ -149,6 +151,17 @@ type Edge struct {
 	BytesOut    uint64  `json:"bytesOut"`
 	Connections uint64  `json:"connections"` // opened in the window
 	Active      int64   `json:"active"`      // open now
+	Retries     uint64  `json:"retries"`     // tries after the first, without hedges
+	RetriesPS   float64 `json:"retriesPerSecond"`
+	Hedges      uint64  `json:"hedges"`      // second tries beside a first that was slow
+	HedgesWon   uint64  `json:"hedgesWon"`   // those whose answer came first
+	TriesFailed uint64  `json:"triesFailed"` // the last of a request included
+	// Shed is what the backend's proxies turned away to guard it: of all requests of From to it,
+	// whatever their route and instance, so edges that differ in those only must not be added up.
+	Shed   uint64            `json:"shed"`
+	ShedBy map[string]uint64 `json:"shedBy,omitempty"` // by code
+	// Refused is what the callers' proxies answered themselves, by code.
+	Refused map[string]uint64 `json:"refused,omitempty"`
 }
 
 // ExplainQuery is a hypothetical request.
@@ -180,6 +193,7 @@ type Explanation struct {
 	Steps     []Step     `json:"steps"`
 	Shares    []Share    `json:"shares,omitempty"`
 	Endpoints []Endpoint `json:"endpoints,omitempty"`
+	Choice    string     `json:"choice,omitempty"` // how the caller's proxy picks among them at present
 	Fault     *Fault     `json:"fault,omitempty"`
 }
 
@@ -208,6 +222,9 @@ type Endpoint struct {
 	Link     string `json:"link,omitempty"` // empty: plain, not in the mesh
 	Identity string `json:"identity,omitempty"`
 	Draining bool   `json:"draining,omitempty"`
+	// Balance is how the caller's proxy sees it; nil: it has not told.
+	Balance *EndpointBalance `json:"balance,omitempty"`
+	Chance  float64          `json:"chance,omitempty"` // that the next request goes there; 0 also: it depends on the request
 }
 
 // Whois says who an address or identity is.

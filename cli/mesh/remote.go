@@ -65,25 +65,47 @@ func (r *remote) Stat(ctx context.Context, q StatQuery) (*EdgeList, error) {
 	if err != nil {
 		return nil, r.fail(ctx, err)
 	}
-	out := &EdgeList{WindowMS: reply.GetWindow().AsDuration().Milliseconds(), Edges: []Edge{}}
+	window := reply.GetWindow().AsDuration()
+	out := &EdgeList{WindowMS: window.Milliseconds(), Edges: []Edge{}}
 	for _, row := range reply.GetRows() {
 		workload := ""
 		if q.Instances {
 			workload = name(row.GetSource())
 		}
-		out.Edges = append(out.Edges, Edge{
+		e := Edge{
 			From: caller(row), Workload: workload, Identity: row.GetSourceIdentity(), To: name(row.GetService()), Route: row.GetRoute(),
 			Backend: name(row.GetBackend()), Protocol: row.GetProtocol(), Requests: row.GetRequests(), Failures: row.GetFailure(),
 			Success: row.GetSuccessRate(), RPS: row.GetRps(), P50MS: row.GetP50Ms(), P95MS: row.GetP95Ms(), P99MS: row.GetP99Ms(),
 			MTLS: row.GetMtlsShare(), Local: row.GetLocalShare(), BytesIn: row.GetBytesIn(), BytesOut: row.GetBytesOut(),
 			Connections: row.GetConnectionsOpened(), Active: row.GetConnectionsActive(),
-		})
+			Actual: row.GetTrySuccessRate(), Retries: row.GetRetries(), Hedges: row.GetHedges(), HedgesWon: row.GetHedgesWon(),
+			TriesFailed: row.GetTriesFailed(), ShedBy: byCode(row.GetShed()), Refused: byCode(row.GetRefused()),
+		}
+		if sec := window.Seconds(); sec > 0 {
+			e.RetriesPS = float64(e.Retries) / sec
+		}
+		for _, n := range e.ShedBy {
+			e.Shed += n
+		}
+		out.Edges = append(out.Edges, e)
 	}
 	slices.SortFunc(out.Edges, func(a, b Edge) int {
 		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To), cmp.Compare(a.Route, b.Route),
 			cmp.Compare(a.Backend, b.Backend), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Workload, b.Workload))
 	})
 	return out, nil
+}
+
+// byCode gives refusals as they are printed; nil if there are none.
+func byCode(list []*discoverypb.Refusal) map[string]uint64 {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make(map[string]uint64, len(list))
+	for _, r := range list {
+		out[r.GetCode()] = r.GetCount()
+	}
+	return out
 }
 
 // caller gives the service account of an edge's source: instances come and go, accounts stay.
@@ -128,7 +150,7 @@ func (r *remote) Explain(ctx context.Context, q ExplainQuery) (*Explanation, err
 	out := &Explanation{
 		Action: x.GetAction(), Status: x.GetStatus(), Location: x.GetLocation(), Service: name(x.GetService()), Port: x.GetPort(),
 		Route: x.GetRoute(), Source: x.GetSource(), Backend: name(x.GetBackend()), Basis: x.GetBasis(), Proxy: x.GetProxy(),
-		Snapshot: x.GetSnapshot(), Steps: []Step{}, Fault: fault(x.GetFault()),
+		Snapshot: x.GetSnapshot(), Steps: []Step{}, Choice: x.GetChoice(), Fault: fault(x.GetFault()),
 	}
 	for _, s := range x.GetSteps() {
 		out.Steps = append(out.Steps, Step{Step: s.GetStep(), Object: s.GetObject(), Outcome: s.GetOutcome(), Detail: s.GetDetail(), Source: s.GetSource()})
@@ -137,7 +159,10 @@ func (r *remote) Explain(ctx context.Context, q ExplainQuery) (*Explanation, err
 		out.Shares = append(out.Shares, Share{Backend: name(s.GetBackend()), Port: s.GetPort(), Weight: s.GetWeight(), Share: s.GetShare(), Invalid: s.GetInvalid()})
 	}
 	for _, e := range x.GetEndpoints() {
-		out.Endpoints = append(out.Endpoints, Endpoint{Workload: name(e.GetWorkload()), Address: e.GetAddress(), Link: e.GetLink(), Identity: e.GetIdentity(), Draining: e.GetDraining()})
+		out.Endpoints = append(out.Endpoints, Endpoint{
+			Workload: name(e.GetWorkload()), Address: e.GetAddress(), Link: e.GetLink(), Identity: e.GetIdentity(), Draining: e.GetDraining(),
+			Balance: endpointBalance(e.GetBalance()), Chance: e.GetChance(),
+		})
 	}
 	out.Through = out.Action == "forward" && out.Fault == nil && len(out.Endpoints) > 0
 	return out, nil

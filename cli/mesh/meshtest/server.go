@@ -30,6 +30,7 @@ type Server struct {
 	StatusReply   *pb.StatusReply
 	StatReply     *pb.StatReply
 	ServicesReply *pb.ListServicesReply
+	BalanceReply  *pb.BalanceReply
 	ExplainReply  map[string]*pb.ExplainReply // by URL
 	WhoisReply    map[string]*pb.WhoisReply   // by subject
 	CheckReply    *pb.CheckReply
@@ -108,6 +109,20 @@ func selects(want, got *pb.Name) bool {
 	return (want.GetNamespace() == "" || want.GetNamespace() == got.GetNamespace()) && (want.GetName() == "" || want.GetName() == got.GetName())
 }
 
+// Balance implements the service. Who is asked for by --from must be a workload of the proxy.
+func (s *Server) Balance(_ context.Context, r *pb.BalanceRequest) (*pb.BalanceReply, error) {
+	out := &pb.BalanceReply{}
+	for _, x := range s.BalanceReply.GetSets() {
+		if selects(r.GetService(), x.GetSet().GetService()) && (r.GetFrom() == "" || x.GetWorkloads()[0].GetName() == r.GetFrom()) {
+			out.Sets = append(out.Sets, x)
+		}
+	}
+	if r.GetFrom() == "nobody" {
+		return nil, Faulty(grpccodes.NotFound, &pb.Fault{Code: "W2402", What: "no workload with a proxy is called \"nobody\"", Next: []string{"weft status -o wide"}})
+	}
+	return out, nil
+}
+
 // Services implements the service.
 func (s *Server) Services(context.Context, *pb.ListServicesRequest) (*pb.ListServicesReply, error) {
 	return s.ServicesReply, nil
@@ -157,6 +172,7 @@ func Shop() *Server {
 			Source: name(from + "-100"), SourceIdentity: id(from), Service: name(to), Route: route, Backend: name(backend), Protocol: "http",
 			Requests: n, Success: n - failed, Failure: failed, SuccessRate: float64(n-failed) / float64(n), Rps: float64(n) / 60,
 			P50Ms: p50, P95Ms: 3 * p50, P99Ms: 7 * p50, MtlsShare: 1, BytesIn: n * 900, BytesOut: n * 120, ConnectionsOpened: 2, ConnectionsActive: 2,
+			TrySuccessRate: float64(n-failed) / float64(n),
 		}
 	}
 	workload := func(n, sa, labels string) *pb.WorkloadStatus {
@@ -213,8 +229,44 @@ func Shop() *Server {
 			Fault: &pb.Fault{Code: "W4005", What: "no rule matches", Why: "1 rule was considered", Next: []string{"weft status"}},
 		},
 	}
+	s.BalanceReply = ratingsSets(name)
 	web := &pb.WhoisReply{Workloads: s.StatusReply.Workloads[:1]}
 	s.WhoisReply = map[string]*pb.WhoisReply{"127.0.0.1": web, "web": web, "shop/web": web, "shop/front": web}
+	return s
+}
+
+// ratingsSets is how two proxies see the ratings: the first has ejected one.
+func ratingsSets(name func(string) *pb.Name) *pb.BalanceReply {
+	addr := func(port uint32) *pb.AddrPort { return &pb.AddrPort{Addr: []byte{127, 0, 0, 1}, Port: port} }
+	set := func(loops uint32, es ...*pb.BalanceEndpoint) *pb.BalanceSet {
+		return &pb.BalanceSet{Service: name("ratings"), Port: 80, Algorithm: "PeakEWMA", Loops: loops, Endpoints: es}
+	}
+	good := &pb.BalanceEndpoint{Workload: name("ratings-v1-100"), Address: addr(8080), StateMs: 80_000, LatencyUs: 1234, InFlight: 2, Weight: 1, Success: 1, Loops: 2}
+	bad := &pb.BalanceEndpoint{
+		Workload: name("ratings-v2-100"), Address: addr(8081), State: pb.EndpointState_ENDPOINT_EJECTED, StateMs: 4000, LatencyUs: 1_000_000, Success: 0.12, Ejections: 3, Loops: 1,
+	}
+	first, second := set(2, good, bad), set(1, &pb.BalanceEndpoint{Workload: name("ratings-v1-100"), Address: addr(8080), State: pb.EndpointState_ENDPOINT_SLOW_START, StateMs: 900, Weight: 0.25, Success: 1, Loops: 1})
+	first.Budget, first.BudgetKnown, second.Omitted = 12.5, true, 7
+	return &pb.BalanceReply{Sets: []*pb.ProxyBalance{
+		{Proxy: "shop/load-100", Workloads: []*pb.Name{name("load-100")}, Set: second, Age: durationpb.New(0)},
+		{Proxy: "shop/web-100", Workloads: []*pb.Name{name("web-100")}, Set: first, Age: durationpb.New(2 * time.Second)},
+	}}
+}
+
+// Busy is the shop while its ratings have trouble: requests are tried again, hedged and shed.
+func Busy() *Server {
+	s := Shop()
+	r := s.StatReply.Rows[1]
+	r.Success, r.Failure, r.SuccessRate = 95, 0, 1
+	r.Retries, r.TriesFailed, r.Hedges, r.HedgesWon, r.TrySuccessRate = 27, 28, 2, 1, 1-28./124
+	r.Shed = []*pb.Refusal{{Code: "W3320", Count: 20}, {Code: "W3325", Count: 4}}
+	x := s.ExplainReply["http://ratings/ratings/tea"]
+	x.Choice = "of two at random the one with less latency times requests in flight (PeakEWMA); at present most likely shop/ratings-v1-100 (100 %)"
+	x.Endpoints[0].Balance, x.Endpoints[0].Chance = s.BalanceReply.Sets[1].Set.Endpoints[0], 1
+	x.Endpoints = append(x.Endpoints, &pb.ExplainEndpoint{
+		Workload: s.BalanceReply.Sets[1].Set.Endpoints[1].Workload, Address: "127.0.0.1:8081", Balance: s.BalanceReply.Sets[1].Set.Endpoints[1],
+	}, &pb.ExplainEndpoint{Workload: &pb.Name{Namespace: "shop", Name: "ratings-v1-200"}, Address: "127.0.0.1:8082"})
+	s.StatReply.Rows[2].Refused = []*pb.Refusal{{Code: "W3304", Count: 1}}
 	return s
 }
 
