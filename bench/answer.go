@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 // maxHead bounds the head of an answer that our load generators read.
@@ -49,7 +51,7 @@ func (a *answer) feed(p []byte) (done bool, err error) {
 func parseHead(head []byte) (length int, err error) {
 	line, rest, _ := bytes.Cut(head, []byte("\r\n"))
 	if !bytes.HasPrefix(line, []byte("HTTP/1.1 200")) {
-		return 0, fmt.Errorf("answered %q", excerpt(line))
+		return 0, fmt.Errorf("answered %q", rig.Excerpt(line))
 	}
 	for len(rest) > 0 {
 		line, rest, _ = bytes.Cut(rest, []byte("\r\n"))
@@ -62,5 +64,5 @@ func parseHead(head []byte) (length int, err error) {
 			return n, nil
 		}
 	}
-	return 0, fmt.Errorf("no content-length in %q", excerpt(head))
+	return 0, fmt.Errorf("no content-length in %q", rig.Excerpt(head))
 }

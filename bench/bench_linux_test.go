@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 // TestMain lets this binary be the backends and load generators too, as the program itself is.
@@ -38,7 +40,7 @@ func TestMain(m *testing.M) {
 func TestTheProcessClockAgreesWithProc(t *testing.T) {
 	pid := os.Getpid()
 	for end := time.Now().Add(60 * time.Millisecond); time.Now().Before(end); {
-		_ = excerpt(bytes.Repeat([]byte("work "), 1000))
+		_ = rig.Excerpt(bytes.Repeat([]byte("work "), 1000))
 	}
 	before, err := cpuTime(pid)
 	if err != nil {
@@ -113,7 +115,7 @@ func TestTCPLoadCountsWholeEchoes(t *testing.T) {
 	defer func() { _ = server.Process.Kill(); _ = server.Wait() }()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if err := await(ctx, "the echo server", nil, func(ctx context.Context) error {
+	if err := rig.Await(ctx, "the echo server", nil, func(ctx context.Context) error {
 		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr.String())
 		if err == nil {
 			_ = c.Close()
@@ -172,18 +174,18 @@ func TestTCPLoadReportsAServerThatHangsUp(t *testing.T) {
 
 func TestADeadProcessIsSaidWithItsLastWords(t *testing.T) {
 	needRoot(t)
-	ns, err := newNamespace()
+	ns, err := rig.NewNamespace()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ns.close()
-	p, err := startProcess(ns, "a peer", []string{"/bin/sh", "-c", "echo no such directive >&2; exit 7"}, nil)
+	defer ns.Close()
+	p, err := rig.Start(ns, "a peer", []string{"/bin/sh", "-c", "echo no such directive >&2; exit 7"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	err = await(ctx, "a peer", []*process{p}, func(context.Context) error { return errNothing })
+	err = rig.Await(ctx, "a peer", []*rig.Process{p}, func(context.Context) error { return errNothing })
 	if err == nil || !strings.Contains(err.Error(), "no such directive") || !strings.Contains(err.Error(), "exit status 7") {
 		t.Errorf("%v", err)
 	}
@@ -301,7 +303,7 @@ func TestCtrlCEndsEverything(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if err := await(ctx, "the load", nil, func(context.Context) error {
+	if err := rig.Await(ctx, "the load", nil, func(context.Context) error {
 		kids, err := children(cmd.Process.Pid)
 		if err == nil && len(kids) < 2 {
 			err = fmt.Errorf("only %v run", kids)
@@ -366,11 +368,11 @@ func TestAProxyThatTheLoadGoesPastIsNotMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	idle, err := startProcess(l.client, "an idle proxy", []string{"/bin/sleep", "60"}, nil)
+	idle, err := rig.Start(l.client, "an idle proxy", []string{"/bin/sleep", "60"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &deployment{peer: "idle", target: l.direct(c), proxies: []*process{idle}}
+	d := &deployment{peer: "idle", target: l.direct(c), proxies: []*rig.Process{idle}}
 	defer d.stop()
 	r := &runner{lab: l, plan: schedule{rounds: 1, slot: 100 * time.Millisecond}, log: log}
 	if s, err := r.measure(t.Context(), &work{c: c, p: direct{}, d: d, backend: backend}); !errors.Is(err, errBypassed) {

@@ -14,7 +14,7 @@ import (
 func (l *lab) check(ctx context.Context, c benchCase, target string) error {
 	switch {
 	case c.proto == protoGRPC:
-		return callGRPC(ctx, target, c.body, l.client.dial)
+		return callGRPC(ctx, target, c.body, l.client.Dial)
 	case c.proto == protoTCP && c.spec().bulk:
 		return l.checkBulkTCP(ctx, target)
 	case c.proto == protoTCP:
@@ -29,7 +29,7 @@ func (l *lab) get(ctx context.Context, c benchCase, target string) (http.Header,
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(c.proto != protoH2)
 	protocols.SetUnencryptedHTTP2(c.proto == protoH2)
-	tr := &http.Transport{Protocols: protocols, DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) { return l.client.dial(ctx, addr) }}
+	tr := &http.Transport{Protocols: protocols, DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) { return l.client.Dial(ctx, addr) }}
 	defer tr.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+target+"/"+string(c.body), nil)
 	if err != nil {
@@ -52,7 +52,7 @@ func (l *lab) get(ctx context.Context, c benchCase, target string) (http.Header,
 
 // dial connects to target from the client's side; the connection has the deadline of ctx.
 func (l *lab) dial(ctx context.Context, target string) (net.Conn, error) {
-	conn, err := l.client.dial(ctx, target)
+	conn, err := l.client.Dial(ctx, target)
 	if err != nil {
 		return nil, err
 	}

@@ -15,12 +15,13 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/weft-mesh/weft/bench/rig"
 	"github.com/weft-mesh/weft/proxy/config"
 )
 
-func testPKI(t *testing.T) *pki {
+func testPKI(t *testing.T) *rig.PKI {
 	t.Helper()
-	p, err := makePKI(t.TempDir(), time.Now())
+	p, err := rig.MakePKI(t.TempDir(), time.Now(), serverAddr.AsSlice())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +30,7 @@ func testPKI(t *testing.T) *pki {
 
 func TestBothSidesTrustEachOther(t *testing.T) {
 	p := testPKI(t)
-	pem, err := os.ReadFile(p.ca)
+	pem, err := os.ReadFile(p.CA)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +38,7 @@ func TestBothSidesTrustEachOther(t *testing.T) {
 	if !roots.AppendCertsFromPEM(pem) {
 		t.Fatal("the root is no certificate")
 	}
-	for _, pair := range [][2]string{{p.clientCert, p.clientKey}, {p.serverCert, p.serverKey}, {p.clientPair, p.clientPair}, {p.serverPair, p.serverPair}} {
+	for _, pair := range [][2]string{{p.ClientCert, p.ClientKey}, {p.ServerCert, p.ServerKey}, {p.ClientPair, p.ClientPair}, {p.ServerPair, p.ServerPair}} {
 		c, err := tls.LoadX509KeyPair(pair[0], pair[1])
 		if err != nil {
 			t.Fatal(err)
@@ -66,7 +67,7 @@ func TestNoTwoPeersShareAPort(t *testing.T) {
 }
 
 func TestHAProxyIsConfiguredAlikeOnBothSides(t *testing.T) {
-	p := &pki{ca: "/d/ca.pem", clientPair: "/d/client.pem", serverPair: "/d/server.pem"}
+	p := &rig.PKI{CA: "/d/ca.pem", ClientPair: "/d/client.pem", ServerPair: "/d/server.pem"}
 	for _, tc := range []struct {
 		id             string
 		c              benchCase

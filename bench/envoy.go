@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 // obj is a JSON object; Envoy reads JSON as well as YAML.
@@ -21,19 +23,19 @@ const (
 // envoyClient is the configuration of the client's side: of the only proxy, if there is one hop.
 // It follows Envoy's own advice for benchmarks (no request ids, no dynamic statistics, circuit
 // breakers out of the way), keeps its normal counters, and logs nothing.
-func envoyClient(c benchCase, p *pki) ([]byte, error) {
+func envoyClient(c benchCase, p *rig.PKI) ([]byte, error) {
 	if c.hops.single() {
 		return envoyConfig(c, envoyListener(c, "127.0.0.1", portEnvoy, nil),
 			envoyCluster(c, serverAddr.String(), c.port(), h2(c), nil))
 	}
 	link := c.proto != protoTCP // HTTP/2 between the two, unless the bytes are opaque
 	return envoyConfig(c, envoyListener(c, "127.0.0.1", portEnvoy, nil),
-		envoyCluster(c, serverAddr.String(), portEnvoyLink, link, envoyTLS(c, p.clientCert, p.clientKey, p.ca, false)))
+		envoyCluster(c, serverAddr.String(), portEnvoyLink, link, envoyTLS(c, p.ClientCert, p.ClientKey, p.CA, false)))
 }
 
 // envoyServer is the configuration of the server's side.
-func envoyServer(c benchCase, p *pki) ([]byte, error) {
-	return envoyConfig(c, envoyListener(c, serverAddr.String(), portEnvoyLink, envoyTLS(c, p.serverCert, p.serverKey, p.ca, true)),
+func envoyServer(c benchCase, p *rig.PKI) ([]byte, error) {
+	return envoyConfig(c, envoyListener(c, serverAddr.String(), portEnvoyLink, envoyTLS(c, p.ServerCert, p.ServerKey, p.CA, true)),
 		envoyCluster(c, "127.0.0.1", c.port(), h2(c), nil))
 }
 

@@ -5,6 +5,15 @@ import (
 	"time"
 )
 
+// Exit codes, the same as those of the weft command where they mean the same.
+const (
+	exitDone        = 0   // measured
+	exitFailed      = 1   // something broke on the way
+	exitUsage       = 2   // wrong flags
+	exitIncomplete  = 3   // it ran, but not everything asked for could be measured
+	exitInterrupted = 130 // Ctrl-C
+)
+
 // errNothing is a run in which no request succeeded.
 var errNothing = errors.New("no request succeeded")
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 // decideLine is a line of `go test -bench BenchmarkDecide -benchmem`.
@@ -41,7 +43,7 @@ func parseDecide(out []byte) (ns map[int]float64, allocs float64, err error) {
 	}
 	for _, n := range []int{1, 100, 10_000} {
 		if ns[n] == 0 {
-			return nil, 0, fmt.Errorf("benchmark of the decision: nothing of %d routes in %s", n, excerpt(out))
+			return nil, 0, fmt.Errorf("benchmark of the decision: nothing of %d routes in %s", n, rig.Excerpt(out))
 		}
 	}
 	return ns, allocs, nil

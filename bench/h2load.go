@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 // maxLatencies bounds how many latencies of one run are kept: 4 s at a million a second.
@@ -57,7 +59,7 @@ func parseH2load(out []byte) (loadResult, error) {
 		}
 	}
 	if !haveTime || !haveRequests || !haveBytes {
-		return r, fmt.Errorf("h2load printed no result: %s", excerpt(out))
+		return r, fmt.Errorf("h2load printed no result: %s", rig.Excerpt(out))
 	}
 	return r, nil
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 // haproxyGlobal is common to both sides: one thread, as weft runs one loop; no logs; TLS 1.3 with
@@ -34,7 +36,7 @@ func haproxyConns(c benchCase) int {
 }
 
 // haproxyClient is the configuration of the client's side: of the only proxy, if there is one hop.
-func haproxyClient(c benchCase, p *pki) string {
+func haproxyClient(c benchCase, p *rig.PKI) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, haproxyGlobal, haproxyConns(c))
 	haproxyMode(&b, c)
@@ -48,12 +50,12 @@ func haproxyClient(c benchCase, p *pki) string {
 	if c.proto == protoTCP {
 		alpn = ""
 	}
-	fmt.Fprintf(&b, "  server peer %s:%d ssl crt %s ca-file %s verify required%s\n", serverAddr, portHAProxyLink, p.clientPair, p.ca, alpn)
+	fmt.Fprintf(&b, "  server peer %s:%d ssl crt %s ca-file %s verify required%s\n", serverAddr, portHAProxyLink, p.ClientPair, p.CA, alpn)
 	return b.String()
 }
 
 // haproxyServer is the configuration of the server's side.
-func haproxyServer(c benchCase, p *pki) string {
+func haproxyServer(c benchCase, p *rig.PKI) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, haproxyGlobal, haproxyConns(c))
 	haproxyMode(&b, c)
@@ -61,7 +63,7 @@ func haproxyServer(c benchCase, p *pki) string {
 	if c.proto == protoTCP {
 		alpn = ""
 	}
-	fmt.Fprintf(&b, "frontend in\n  bind %s:%d ssl crt %s ca-file %s verify required%s\n  default_backend out\n", serverAddr, portHAProxyLink, p.serverPair, p.ca, alpn)
+	fmt.Fprintf(&b, "frontend in\n  bind %s:%d ssl crt %s ca-file %s verify required%s\n  default_backend out\n", serverAddr, portHAProxyLink, p.ServerPair, p.CA, alpn)
 	fmt.Fprintf(&b, "backend out\n  server app 127.0.0.1:%d%s\n", c.port(), haproxyProto(c))
 	return b.String()
 }

@@ -6,22 +6,24 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 // lab is the two namespaces, the backends and the load generators. It is used by one goroutine.
 type lab struct {
 	dir            string // temporary, removed at the end
 	self           string // this program, which is also the gRPC and TCP backend and the TCP load
-	client, server *namespace
-	pki            *pki
+	client, server *rig.Namespace
+	pki            *rig.PKI
 	tools          tools
 	log            *slog.Logger
-	backends       map[string]*process
+	backends       map[string]*rig.Process
 }
 
 // tools are the programs that the lab itself needs, with their paths.
@@ -36,25 +38,17 @@ func findTools() (tools, error) {
 		name, at string
 		pkg      string
 	}{{&t.nginx, "nginx", "/usr/sbin/nginx", "nginx-light"}, {&t.wrk, "wrk", "/usr/bin/wrk", "wrk"}, {&t.h2load, "h2load", "/usr/bin/h2load", "nghttp2-client"}} {
-		p, err := findProgram(x.name, x.at)
+		p, err := rig.Find(x.name, x.at)
 		if err != nil {
 			missing += " " + x.pkg
 		}
 		*x.path = p
 	}
 	if missing != "" {
-		return t, &problem{what: "the backend or a load generator is not installed", why: "missing Debian packages:" + missing,
-			next: []string{"apt-get install -y" + missing}}
+		return t, &rig.Problem{What: "the backend or a load generator is not installed", Why: "missing Debian packages:" + missing,
+			Next: []string{"apt-get install -y" + missing}}
 	}
 	return t, nil
-}
-
-// findProgram looks in PATH, and at a place that is often not in it.
-func findProgram(name, at string) (string, error) {
-	if p, err := exec.LookPath(name); err == nil {
-		return p, nil
-	}
-	return exec.LookPath(at)
 }
 
 // newLab makes everything but the backends. close removes it.
@@ -63,9 +57,9 @@ func newLab(t tools, log *slog.Logger) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{self: self, tools: t, log: log, backends: map[string]*process{}}
+	l := &lab{self: self, tools: t, log: log, backends: map[string]*rig.Process{}}
 	if l.dir, err = os.MkdirTemp("", "weft-bench-"); err != nil {
-		return nil, &problem{what: "cannot make a temporary directory", why: err.Error(), err: err}
+		return nil, &rig.Problem{What: "cannot make a temporary directory", Why: err.Error(), Err: err}
 	}
 	if err := l.build(); err != nil {
 		l.close()
@@ -79,7 +73,7 @@ func (l *lab) build() (err error) {
 	if err := os.Chmod(l.dir, 0o711); err != nil {
 		return err
 	}
-	if l.pki, err = makePKI(l.dir, time.Now()); err != nil {
+	if l.pki, err = rig.MakePKI(l.dir, time.Now(), serverAddr.AsSlice()); err != nil {
 		return err
 	}
 	frame, err := grpcFrame()
@@ -93,13 +87,13 @@ func (l *lab) build() (err error) {
 			return err
 		}
 	}
-	if l.client, err = newNamespace(); err != nil {
+	if l.client, err = rig.NewNamespace(); err != nil {
 		return err
 	}
-	if l.server, err = newNamespace(); err != nil {
+	if l.server, err = rig.NewNamespace(); err != nil {
 		return err
 	}
-	return join(l.client, l.server)
+	return rig.Join("bench0", l.client, []netip.Addr{clientAddr}, l.server, []netip.Addr{serverAddr})
 }
 
 func (l *lab) file(name string) string { return filepath.Join(l.dir, name) }
@@ -107,11 +101,11 @@ func (l *lab) file(name string) string { return filepath.Join(l.dir, name) }
 // close ends what the lab started and removes its files.
 func (l *lab) close() {
 	for _, p := range l.backends {
-		p.stop()
+		p.Stop()
 	}
-	for _, n := range []*namespace{l.client, l.server} {
+	for _, n := range []*rig.Namespace{l.client, l.server} {
 		if n != nil {
-			n.close()
+			n.Close()
 		}
 	}
 	if err := os.RemoveAll(l.dir); err != nil {
@@ -120,7 +114,7 @@ func (l *lab) close() {
 }
 
 // backend gives the running backend of a case; it is started at first use and waited for.
-func (l *lab) backend(ctx context.Context, c benchCase) (*process, error) {
+func (l *lab) backend(ctx context.Context, c benchCase) (*rig.Process, error) {
 	name, argv := "nginx", []string{l.tools.nginx, "-p", l.dir, "-c", l.file("nginx.conf")}
 	switch {
 	case c.spec().bulk:
@@ -133,14 +127,14 @@ func (l *lab) backend(ctx context.Context, c benchCase) (*process, error) {
 	if p := l.backends[name]; p != nil {
 		return p, nil
 	}
-	p, err := startProcess(l.server, "the backend "+name, argv, nil)
+	p, err := rig.Start(l.server, "the backend "+name, argv, nil)
 	if err != nil {
 		return nil, err
 	}
 	l.backends[name] = p
 	ready, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	return p, await(ready, "the backend", []*process{p}, func(ctx context.Context) error { return l.check(ctx, c, l.direct(c)) })
+	return p, rig.Await(ready, "the backend", []*rig.Process{p}, func(ctx context.Context) error { return l.check(ctx, c, l.direct(c)) })
 }
 
 // direct is the backend's address, as seen by the client.

@@ -24,11 +24,11 @@ func serveLinks(t *testing.T, answer http.HandlerFunc) (linkConfig, *atomic.Int3
 func serveLinksUntil(t *testing.T, answer http.HandlerFunc) (linkConfig, *atomic.Int32, *http.Server) {
 	t.Helper()
 	p := testPKI(t)
-	pair, err := tls.LoadX509KeyPair(p.serverCert, p.serverKey)
+	pair, err := tls.LoadX509KeyPair(p.ServerCert, p.ServerKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pem, err := os.ReadFile(p.ca)
+	pem, err := os.ReadFile(p.CA)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func serveLinksUntil(t *testing.T, answer http.HandlerFunc) (linkConfig, *atomic
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.Serve(ln) })
 	t.Cleanup(func() { _ = s.Close(); wg.Wait() })
-	c := p.link(0)
+	c := linkOf(p, 0)
 	c.Addr, c.Fields = ln.Addr().String(), [][2]string{{"weft-to", "127.0.0.1:8081"}}
 	return c, &conns, s
 }
@@ -100,7 +100,7 @@ func TestALinkThatAnswersBadlyDoesNotCount(t *testing.T) {
 	if r, err := loadNewLinks(t.Context(), c, 1, 50*time.Millisecond, nothing); err == nil {
 		t.Errorf("another protocol: %+v, want an error", r)
 	}
-	c.ALPN, c.CA = "h2", testPKI(t).ca
+	c.ALPN, c.CA = "h2", testPKI(t).CA
 	if r, err := loadNewLinks(t.Context(), c, 1, 50*time.Millisecond, nothing); err == nil {
 		t.Errorf("another root: %+v, want an error", r)
 	}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 // loadBulk moves n bytes to ("up") or from target on one connection, and checks that all arrived.
@@ -54,7 +56,7 @@ func moveHTTP(ctx context.Context, c *http.Client, up bool, target string, n int
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-		return fmt.Errorf("answered %s: %s", resp.Status, excerpt(text))
+		return fmt.Errorf("answered %s: %s", resp.Status, rig.Excerpt(text))
 	}
 	var got int64
 	if up {

@@ -7,8 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"time"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 // load puts the load of c on target for d and says what came of it. begin is called just before
@@ -42,7 +43,7 @@ func (l *lab) load(ctx context.Context, c benchCase, target string, d time.Durat
 	if err := begin(); err != nil {
 		return loadResult{}, err
 	}
-	p, err := startProcess(l.client, "the load generator wrk", append([]string{l.tools.wrk}, wrkArgs(l.file("wrk.lua"), url, c.conns)...), nil)
+	p, err := rig.Start(l.client, "the load generator wrk", append([]string{l.tools.wrk}, wrkArgs(l.file("wrk.lua"), url, c.conns)...), nil)
 	if err != nil {
 		return loadResult{}, err
 	}
@@ -53,21 +54,21 @@ func (l *lab) h2load(ctx context.Context, args []string, logFile string, d time.
 	if err := begin(); err != nil {
 		return loadResult{}, err
 	}
-	p, err := startProcess(l.client, "the load generator h2load", append([]string{l.tools.h2load}, args...), nil)
+	p, err := rig.Start(l.client, "the load generator h2load", append([]string{l.tools.h2load}, args...), nil)
 	if err != nil {
 		return loadResult{}, err
 	}
 	if err := l.waitLoad(ctx, p, false, d); err != nil {
 		return loadResult{}, err
 	}
-	if p.err != nil {
-		return loadResult{}, p.failure()
+	if p.Err() != nil {
+		return loadResult{}, p.Failure()
 	}
-	r, err := parseH2load(p.out.bytes())
+	r, err := parseH2load(p.Output())
 	if err == nil {
 		err = readLatencies(&r, logFile)
 	}
-	r.cpu = p.cpu()
+	r.cpu = p.CPU()
 	return r, err
 }
 
@@ -83,20 +84,20 @@ func (l *lab) run(ctx context.Context, d time.Duration, args []string, steps ...
 }
 
 // result waits for the end of a load generator of ours, or of wrk, and reads what it says.
-func (l *lab) result(ctx context.Context, p *process, interrupt bool, d time.Duration) (loadResult, error) {
+func (l *lab) result(ctx context.Context, p *rig.Process, interrupt bool, d time.Duration) (loadResult, error) {
 	if err := l.waitLoad(ctx, p, interrupt, d); err != nil {
 		return loadResult{}, err
 	}
-	if p.err != nil {
-		return loadResult{}, p.failure()
+	if p.Err() != nil {
+		return loadResult{}, p.Failure()
 	}
-	r, err := parseResult(p.out.bytes())
-	r.cpu = p.cpu()
+	r, err := parseResult(p.Output())
+	r.cpu = p.CPU()
 	return r, err
 }
 
 // launch starts the load generator and takes it through its steps.
-func (l *lab) launch(ctx context.Context, args []string, steps ...func() error) (*process, error) {
+func (l *lab) launch(ctx context.Context, args []string, steps ...func() error) (*rig.Process, error) {
 	ready, readyChild, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -108,7 +109,7 @@ func (l *lab) launch(ctx context.Context, args []string, steps ...func() error) 
 		return nil, err
 	}
 	defer func() { _ = proceed.Close() }()
-	p, err := startProcess(l.client, "the load generator "+args[0], append([]string{l.self}, args...), nil, readyChild, proceedChild)
+	p, err := rig.Start(l.client, "the load generator "+args[0], append([]string{l.self}, args...), nil, readyChild, proceedChild)
 	_, _ = readyChild.Close(), proceedChild.Close()
 	if err != nil {
 		return nil, err
@@ -117,19 +118,19 @@ func (l *lab) launch(ctx context.Context, args []string, steps ...func() error) 
 	defer stop()
 	for _, step := range steps {
 		if _, err := io.ReadFull(ready, make([]byte, 1)); err != nil {
-			p.stop()
+			p.Stop()
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			return nil, p.failure()
+			return nil, p.Failure()
 		}
 		if err := step(); err != nil {
-			p.stop()
+			p.Stop()
 			return nil, err
 		}
 		if _, err := proceed.Write([]byte{1}); err != nil {
-			p.stop()
-			return nil, p.failure()
+			p.Stop()
+			return nil, p.Failure()
 		}
 	}
 	return p, nil
@@ -137,24 +138,24 @@ func (l *lab) launch(ctx context.Context, args []string, steps ...func() error) 
 
 // waitLoad waits for the end of a load generator: it interrupts one that does not stop by itself
 // after d, and kills one that does not stop at all.
-func (l *lab) waitLoad(ctx context.Context, p *process, interrupt bool, d time.Duration) error {
+func (l *lab) waitLoad(ctx context.Context, p *rig.Process, interrupt bool, d time.Duration) error {
 	end := time.NewTimer(d)
 	defer end.Stop()
 	late := time.NewTimer(d + 8*time.Second)
 	defer late.Stop()
 	for {
 		select {
-		case <-p.done:
+		case <-p.Done:
 			return nil
 		case <-end.C:
 			if interrupt {
-				_ = p.cmd.Process.Signal(syscall.SIGINT)
+				p.Interrupt()
 			}
 		case <-late.C:
-			p.stop()
-			return &problem{what: p.name + " did not end", why: excerpt(p.out.bytes())}
+			p.Stop()
+			return &rig.Problem{What: p.Name + " did not end", Why: rig.Excerpt(p.Output())}
 		case <-ctx.Done():
-			p.stop()
+			p.Stop()
 			return ctx.Err()
 		}
 	}

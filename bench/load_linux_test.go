@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 func nothing() error { return nil }
@@ -198,7 +200,7 @@ func TestLargeBodiesAreMovedWholeBothWays(t *testing.T) {
 	up, done := context.WithTimeout(ctx, 20*time.Second)
 	defer done()
 	for _, a := range []netip.AddrPort{h1, h2, tcp} {
-		if err := await(up, "the backend", nil, func(ctx context.Context) error {
+		if err := rig.Await(up, "the backend", nil, func(ctx context.Context) error {
 			c, err := (&net.Dialer{}).DialContext(ctx, "tcp", a.String())
 			if err == nil {
 				_ = c.Close()

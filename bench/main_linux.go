@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -53,12 +55,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // report prints an error and gives the exit code.
 func report(w io.Writer, err error) int {
-	var p *problem
+	var p *rig.Problem
 	switch {
 	case err == nil:
 		return exitDone
 	case errors.As(err, &p):
-		_, _ = io.WriteString(w, p.text())
+		_, _ = io.WriteString(w, p.Text())
 	default:
 		_, _ = fmt.Fprintf(w, "bench: %v\n", err)
 	}
@@ -68,8 +70,8 @@ func report(w io.Writer, err error) int {
 // measureAll is the whole run.
 func measureAll(ctx context.Context, o options, stdout, stderr io.Writer) (code int, err error) {
 	if os.Geteuid() != 0 {
-		report(stderr, &problem{what: "nothing was measured", why: "network namespaces need root, and this is uid " + fmt.Sprint(os.Geteuid()),
-			next: []string{"sudo -E go run ./bench " + strings.Join(os.Args[1:], " ")}})
+		report(stderr, &rig.Problem{What: "nothing was measured", Why: "network namespaces need root, and this is uid " + fmt.Sprint(os.Geteuid()),
+			Next: []string{"sudo -E go run ./bench " + strings.Join(os.Args[1:], " ")}})
 		return exitIncomplete, nil
 	}
 	t, err := findTools()
@@ -151,7 +153,7 @@ func openLines(file string) (*json.Encoder, func() error, error) {
 	}
 	f, err := os.Create(file)
 	if err != nil {
-		return nil, nil, &problem{what: "cannot write the JSON lines", why: err.Error(), err: err}
+		return nil, nil, &rig.Problem{What: "cannot write the JSON lines", Why: err.Error(), Err: err}
 	}
 	return json.NewEncoder(f), f.Close, nil
 }
@@ -159,7 +161,7 @@ func openLines(file string) (*json.Encoder, func() error, error) {
 func writeFile(name string, write func(io.Writer) error) error {
 	f, err := os.Create(name)
 	if err != nil {
-		return &problem{what: "cannot write " + name, why: err.Error(), err: err}
+		return &rig.Problem{What: "cannot write " + name, Why: err.Error(), Err: err}
 	}
 	return errors.Join(write(f), f.Close())
 }
@@ -167,7 +169,7 @@ func writeFile(name string, write func(io.Writer) error) error {
 // describe tells where and how the run is made.
 func describe(ctx context.Context, peers []peer, t tools, s schedule) runInfo {
 	info := runInfo{Type: "run", Time: time.Now().UTC().Truncate(time.Second), Machine: cpuModel(), Cores: runtime.NumCPU(), Kernel: kernel(),
-		Versions: map[string]string{"go": runtime.Version(), "h2load": firstLine(ctx, t.h2load, "--version")}, Rounds: s.rounds, Seconds: s.slot.Seconds()}
+		Versions: map[string]string{"go": runtime.Version(), "h2load": rig.FirstLine(ctx, t.h2load, "--version")}, Rounds: s.rounds, Seconds: s.slot.Seconds()}
 	for _, p := range peers {
 		if v := p.version(); v != "" {
 			info.Versions[p.name()] = v

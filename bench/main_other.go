@@ -5,9 +5,11 @@ package main
 import (
 	"fmt"
 	"os"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 func main() {
-	fmt.Fprint(os.Stderr, (&problem{what: "nothing was measured", why: "the bench needs Linux: network namespaces and /proc"}).text())
+	fmt.Fprint(os.Stderr, (&rig.Problem{What: "nothing was measured", Why: "the bench needs Linux: network namespaces and /proc"}).Text())
 	os.Exit(exitIncomplete)
 }

@@ -27,8 +27,8 @@ func (r *runner) bulk(ctx context.Context, w *work) (sample, error) {
 		return s, err
 	}
 	for _, p := range d.proxies {
-		if err := forgetPeak(p.pid()); err != nil {
-			return s, fmt.Errorf("memory of %s: %w", p.name, err)
+		if err := forgetPeak(p.PID()); err != nil {
+			return s, fmt.Errorf("memory of %s: %w", p.Name, err)
 		}
 	}
 	var before usage
@@ -52,9 +52,9 @@ func (r *runner) bulk(ctx context.Context, w *work) (sample, error) {
 		return s, err
 	}
 	for _, p := range d.proxies {
-		mb, err := peak(p.pid())
+		mb, err := peak(p.PID())
 		if err != nil {
-			return s, fmt.Errorf("memory of %s: %w", p.name, err)
+			return s, fmt.Errorf("memory of %s: %w", p.Name, err)
 		}
 		s.RSS = append(s.RSS, mb)
 	}

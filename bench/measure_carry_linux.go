@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 // carry takes a sample of a load that is kept up for a slot: requests, messages or connections, as
@@ -53,13 +55,13 @@ func (r *runner) carryOnLoops(ctx context.Context, w *work) (sample, error) {
 		loops = max(1, v.variant.loops)
 	}
 	for _, p := range w.d.proxies {
-		n, err := pollers(p.pid())
+		n, err := pollers(p.PID())
 		if err != nil {
 			return sample{}, err
 		}
 		// Each loop has a second one, for newcomers; one more is the Go runtime's own, if it has one.
 		if n != 2*loops && n != 2*loops+1 {
-			return sample{}, fmt.Errorf("%s has %d epoll descriptors, want two for each of %d loops, and perhaps the runtime's", p.name, n, loops)
+			return sample{}, fmt.Errorf("%s has %d epoll descriptors, want two for each of %d loops, and perhaps the runtime's", p.Name, n, loops)
 		}
 	}
 	return r.carry(ctx, w)
@@ -85,7 +87,7 @@ func (r *runner) carryReported(ctx context.Context, w *work) (sample, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	return s, await(ctx, "the report of the load", w.d.others, func(ctx context.Context) error {
+	return s, rig.Await(ctx, "the report of the load", w.d.others, func(ctx context.Context) error {
 		heard, err := us.edges(ctx, w.d)
 		if err == nil && len(heard) == 0 {
 			err = errors.New("the control plane has heard of no caller")
@@ -106,10 +108,10 @@ func wholeBodies(load loadResult, c benchCase) error {
 }
 
 // carriedBy checks that each proxy worked for n requests.
-func carriedBy(proxies []*process, before, after usage, n int64) error {
+func carriedBy(proxies []*rig.Process, before, after usage, n int64) error {
 	for i, p := range proxies {
 		if used := after.each[i] - before.each[i]; used < time.Duration(n)*leastCPU {
-			return fmt.Errorf("%w: %s used %s of processor time for %d requests", errBypassed, p.name, used, n)
+			return fmt.Errorf("%w: %s used %s of processor time for %d requests", errBypassed, p.Name, used, n)
 		}
 	}
 	return nil

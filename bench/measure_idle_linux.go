@@ -8,6 +8,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 // calm is how long the proxies are left alone before they are looked at, and quiet how long their
@@ -32,7 +34,7 @@ func (r *runner) idle(ctx context.Context, w *work) (sample, error) {
 	if w.c.proto == protoLink {
 		holder = d.proxies[len(d.proxies)-1]
 	}
-	before, err := rss(holder.pid())
+	before, err := rss(holder.PID())
 	if err != nil {
 		return s, err
 	}
@@ -56,7 +58,7 @@ func (r *runner) idle(ctx context.Context, w *work) (sample, error) {
 		},
 		func() (err error) {
 			if end, err = readUsage(d.proxies, w.backend); err == nil {
-				s.RSS, err = rssOf([]*process{holder})
+				s.RSS, err = rssOf([]*rig.Process{holder})
 			}
 			return err
 		},
@@ -107,23 +109,23 @@ func (r *runner) idleLoad(ctx context.Context, w *work, n int, steps []func() er
 }
 
 // calmRSS leaves the process alone for a while and gives its resident set.
-func (r *runner) calmRSS(ctx context.Context, p *process) (float64, error) {
+func (r *runner) calmRSS(ctx context.Context, p *rig.Process) (float64, error) {
 	if err := wait(ctx, calm); err != nil {
 		return 0, err
 	}
-	return rss(p.pid())
+	return rss(p.PID())
 }
 
 // usedIn gives the processor time that the process uses in d.
-func (r *runner) usedIn(ctx context.Context, d time.Duration, p *process) (time.Duration, error) {
-	from, err := cpuTime(p.pid())
+func (r *runner) usedIn(ctx context.Context, d time.Duration, p *rig.Process) (time.Duration, error) {
+	from, err := cpuTime(p.PID())
 	if err != nil {
 		return 0, err
 	}
 	if err := wait(ctx, d); err != nil {
 		return 0, err
 	}
-	to, err := cpuTime(p.pid())
+	to, err := cpuTime(p.PID())
 	return to - from, err
 }
 

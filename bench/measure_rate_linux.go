@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"syscall"
 	"time"
 )
 
@@ -20,8 +19,8 @@ func (r *runner) rateLoad(ctx context.Context, target string, perSecond int, d t
 	}
 	select {
 	case <-end:
-		_ = p.cmd.Process.Signal(syscall.SIGINT)
-	case <-p.done:
+		p.Interrupt()
+	case <-p.Done:
 	case <-ctx.Done():
 	}
 	load, err := r.lab.result(ctx, p, false, d)

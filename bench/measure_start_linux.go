@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 // startUp takes the one sample of what a proxy is before it does anything: how long it takes to
@@ -61,9 +63,9 @@ func (s *sample) setSizes(k kind, program string, d *deployment) error {
 	s.set(k, "binary_mb", float64(st.Size())/1e6)
 	var most memory
 	for _, p := range d.proxies {
-		m, err := readMemory(p.pid())
+		m, err := readMemory(p.PID())
 		if err != nil {
-			return fmt.Errorf("memory of %s: %w", p.name, err)
+			return fmt.Errorf("memory of %s: %w", p.Name, err)
 		}
 		if m.rss > most.rss {
 			most = m
@@ -73,7 +75,7 @@ func (s *sample) setSizes(k kind, program string, d *deployment) error {
 	s.set(k, "rss_anon_mb", most.anonymous)
 	s.set(k, "rss_file_mb", most.file)
 	s.set(k, "pss_mb", most.pss)
-	control, err := readMemory(d.others[0].pid())
+	control, err := readMemory(d.others[0].PID())
 	if err != nil {
 		return fmt.Errorf("memory of the control plane: %w", err)
 	}
@@ -93,7 +95,7 @@ func (r *runner) decide(ctx context.Context, w *work) (sample, error) {
 	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkDecide$", "-benchmem", "-benchtime", "200ms", "-count", "3", "./decide")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return s, fmt.Errorf("the benchmark of the decision: %w: %s", err, excerpt(out))
+		return s, fmt.Errorf("the benchmark of the decision: %w: %s", err, rig.Excerpt(out))
 	}
 	ns, allocs, err := parseDecide(out)
 	if err != nil {

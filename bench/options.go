@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 // options are the flags.
@@ -58,16 +60,16 @@ func parseOptions(args []string, w io.Writer) (options, error) {
 		if errors.Is(err, flag.ErrHelp) {
 			return o, err
 		}
-		return o, &problem{what: err.Error(), next: []string{"go run ./bench -h"}}
+		return o, &rig.Problem{What: err.Error(), Next: []string{"go run ./bench -h"}}
 	}
 	if fs.NArg() > 0 {
-		return o, &problem{what: fmt.Sprintf("unexpected argument %q", fs.Arg(0)), next: []string{"go run ./bench -h"}}
+		return o, &rig.Problem{What: fmt.Sprintf("unexpected argument %q", fs.Arg(0)), Next: []string{"go run ./bench -h"}}
 	}
 	if o.rounds < 1 || o.rounds > maxRounds {
-		return o, &problem{what: "-rounds is out of range", why: fmt.Sprintf("%d, want 1 to %d", o.rounds, maxRounds)}
+		return o, &rig.Problem{What: "-rounds is out of range", Why: fmt.Sprintf("%d, want 1 to %d", o.rounds, maxRounds)}
 	}
 	if o.budget < time.Second || o.budget > maxBudget {
-		return o, &problem{what: "-for is out of range", why: fmt.Sprintf("%s, want 1s to %s", o.budget, maxBudget)}
+		return o, &rig.Problem{What: "-for is out of range", Why: fmt.Sprintf("%s, want 1s to %s", o.budget, maxBudget)}
 	}
 	given := map[string]bool{}
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })

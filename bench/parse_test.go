@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 func TestProcStatIsReadWhateverTheCommandIsCalled(t *testing.T) {
@@ -111,11 +113,11 @@ func TestLatenciesOfFailedRequestsDoNotCount(t *testing.T) {
 }
 
 func TestMessagesQuoteOnlyTheEndOfLongOutput(t *testing.T) {
-	got := excerpt([]byte(strings.Repeat("noise ", 1000) + "\nthe reason"))
+	got := rig.Excerpt([]byte(strings.Repeat("noise ", 1000) + "\nthe reason"))
 	if len(got) > 410 || !strings.HasSuffix(got, "the reason") {
 		t.Errorf("%d bytes ending in %q", len(got), got[len(got)-20:])
 	}
-	if excerpt(nil) == "" {
+	if rig.Excerpt(nil) == "" {
 		t.Error("silence is not said")
 	}
 }

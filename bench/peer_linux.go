@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weft-mesh/weft/bench/rig"
 	envoybin "github.com/weft-mesh/weft/test/envoy"
 )
 
@@ -25,14 +26,14 @@ type peer interface {
 // deployment is the proxies of one peer in one case.
 type deployment struct {
 	peer    string
-	target  string     // "ip:port" in the client's namespace
-	proxies []*process // those that are measured, client side first
-	others  []*process // those that are not (a control plane), started before the proxies
-	idle    []float64  // RSS in MB of each proxy, before any load but the check
-	link    linkConfig // how the server's side is spoken to; only with two proxies
-	socket  string     // of weft's control plane
-	env     []string   // of weft's processes
-	field   [2]string  // what the answer to a request must have in its head, if not empty
+	target  string         // "ip:port" in the client's namespace
+	proxies []*rig.Process // those that are measured, client side first
+	others  []*rig.Process // those that are not (a control plane), started before the proxies
+	idle    []float64      // RSS in MB of each proxy, before any load but the check
+	link    linkConfig     // how the server's side is spoken to; only with two proxies
+	socket  string         // of weft's control plane
+	env     []string       // of weft's processes
+	field   [2]string      // what the answer to a request must have in its head, if not empty
 
 	proof func(context.Context) error // of the way that a request has taken; nil: there is only one
 }
@@ -40,10 +41,10 @@ type deployment struct {
 // stop ends the proxies, then the others.
 func (d *deployment) stop() {
 	for _, p := range d.proxies {
-		p.stop()
+		p.Stop()
 	}
 	for _, p := range d.others {
-		p.stop()
+		p.Stop()
 	}
 }
 
@@ -51,8 +52,8 @@ func (d *deployment) stop() {
 func (d *deployment) ready(ctx context.Context, l *lab, c benchCase) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	all := append(append([]*process(nil), d.others...), d.proxies...)
-	if err := await(ctx, d.peer+" ("+c.id()+")", all, func(ctx context.Context) error { return l.check(ctx, c, d.target) }); err != nil {
+	all := append(append([]*rig.Process(nil), d.others...), d.proxies...)
+	if err := rig.Await(ctx, d.peer+" ("+c.id()+")", all, func(ctx context.Context) error { return l.check(ctx, c, d.target) }); err != nil {
 		return err
 	}
 	if d.field[0] != "" {
@@ -74,17 +75,17 @@ func (d *deployment) ready(ctx context.Context, l *lab, c benchCase) error {
 	return err
 }
 
-// link is how a proxy without a control plane is spoken to at its server's side.
-func (p *pki) link(port int) linkConfig {
-	return linkConfig{Addr: fmt.Sprintf("%s:%d", serverAddr, port), Cert: p.clientCert, Key: p.clientKey, CA: p.ca, ALPN: "h2"}
+// linkOf is how a proxy without a control plane is spoken to at its server's side.
+func linkOf(p *rig.PKI, port int) linkConfig {
+	return linkConfig{Addr: fmt.Sprintf("%s:%d", serverAddr, port), Cert: p.ClientCert, Key: p.ClientKey, CA: p.CA, ALPN: "h2"}
 }
 
-func rssOf(ps []*process) ([]float64, error) {
+func rssOf(ps []*rig.Process) ([]float64, error) {
 	var out []float64
 	for _, p := range ps {
-		mb, err := rss(p.pid())
+		mb, err := rss(p.PID())
 		if err != nil {
-			return nil, fmt.Errorf("memory of %s: %w", p.name, err)
+			return nil, fmt.Errorf("memory of %s: %w", p.Name, err)
 		}
 		out = append(out, mb)
 	}
@@ -108,12 +109,12 @@ func (haproxy) name() string      { return "haproxy" }
 func (h haproxy) version() string { return h.ver }
 
 func (h haproxy) start(_ context.Context, l *lab, c benchCase) (*deployment, error) {
-	d := &deployment{peer: "haproxy", target: fmt.Sprintf("127.0.0.1:%d", portHAProxy), link: l.pki.link(portHAProxyLink)}
-	run := func(ns *namespace, file, config string) error {
+	d := &deployment{peer: "haproxy", target: fmt.Sprintf("127.0.0.1:%d", portHAProxy), link: linkOf(l.pki, portHAProxyLink)}
+	run := func(ns *rig.Namespace, file, config string) error {
 		if err := os.WriteFile(l.file(file), []byte(config), 0o600); err != nil {
 			return err
 		}
-		p, err := startProcess(ns, "haproxy ("+file+")", []string{h.path, "-db", "-f", l.file(file)}, nil)
+		p, err := rig.Start(ns, "haproxy ("+file+")", []string{h.path, "-db", "-f", l.file(file)}, nil)
 		if err == nil {
 			d.proxies = append(d.proxies, p)
 		}
@@ -135,15 +136,15 @@ func (envoy) name() string      { return "envoy" }
 func (e envoy) version() string { return e.ver }
 
 func (e envoy) start(_ context.Context, l *lab, c benchCase) (*deployment, error) {
-	d := &deployment{peer: "envoy", target: fmt.Sprintf("127.0.0.1:%d", portEnvoy), link: l.pki.link(portEnvoyLink)}
-	run := func(ns *namespace, file string, config []byte, err error) error {
+	d := &deployment{peer: "envoy", target: fmt.Sprintf("127.0.0.1:%d", portEnvoy), link: linkOf(l.pki, portEnvoyLink)}
+	run := func(ns *rig.Namespace, file string, config []byte, err error) error {
 		if err != nil {
 			return err
 		}
 		if err := os.WriteFile(l.file(file), config, 0o600); err != nil {
 			return err
 		}
-		p, err := startProcess(ns, "envoy ("+file+")", []string{e.path, "-c", l.file(file), "--concurrency", "1",
+		p, err := rig.Start(ns, "envoy ("+file+")", []string{e.path, "-c", l.file(file), "--concurrency", "1",
 			"--disable-hot-restart", "--log-level", "error", "--drain-time-s", "0"}, nil)
 		if err == nil {
 			d.proxies = append(d.proxies, p)
@@ -187,11 +188,11 @@ func findPeers(ctx context.Context, names []string, o options) (found []peer, mi
 }
 
 func findHAProxy(ctx context.Context) (peer, error) {
-	path, err := findProgram("haproxy", "/usr/sbin/haproxy")
+	path, err := rig.Find("haproxy", "/usr/sbin/haproxy")
 	if err != nil {
-		return nil, &problem{what: "haproxy is not installed; it is left out", next: []string{"apt-get install -y haproxy"}, err: err}
+		return nil, &rig.Problem{What: "haproxy is not installed; it is left out", Next: []string{"apt-get install -y haproxy"}, Err: err}
 	}
-	return haproxy{path, firstLine(ctx, path, "-v")}, nil
+	return haproxy{path, rig.FirstLine(ctx, path, "-v")}, nil
 }
 
 func findEnvoy(ctx context.Context, o options) (peer, error) {
@@ -199,13 +200,13 @@ func findEnvoy(ctx context.Context, o options) (peer, error) {
 	if path == "" {
 		var err error
 		if path, err = envoybin.Fetch(ctx, o.cache); err != nil {
-			return nil, &problem{what: "envoy is left out", why: err.Error(), next: []string{"or give a binary: -envoy PATH"}, err: err}
+			return nil, &rig.Problem{What: "envoy is left out", Why: err.Error(), Next: []string{"or give a binary: -envoy PATH"}, Err: err}
 		}
 	}
 	// It begins with the path of the program, which is nobody else's business.
-	v := strings.TrimSpace(strings.TrimPrefix(firstLine(ctx, path, "--version"), path))
+	v := strings.TrimSpace(strings.TrimPrefix(rig.FirstLine(ctx, path, "--version"), path))
 	if v == "" {
-		return nil, &problem{what: "envoy does not run; it is left out", why: path + " --version failed", next: []string{"rm -r " + filepath.Dir(path)}}
+		return nil, &rig.Problem{What: "envoy does not run; it is left out", Why: path + " --version failed", Next: []string{"rm -r " + filepath.Dir(path)}}
 	}
 	return envoy{path, v}, nil
 }

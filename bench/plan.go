@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 // protocol is what the client speaks, and the backend too.
@@ -191,7 +193,7 @@ func selectCases(all []benchCase, patterns string) ([]benchCase, error) {
 		for _, c := range all {
 			ok, err := path.Match(pat, c.id())
 			if err != nil {
-				return nil, &problem{what: "-cases: bad pattern " + strconv.Quote(pat), why: err.Error()}
+				return nil, &rig.Problem{What: "-cases: bad pattern " + strconv.Quote(pat), Why: err.Error()}
 			}
 			if ok {
 				found = true
@@ -201,8 +203,8 @@ func selectCases(all []benchCase, patterns string) ([]benchCase, error) {
 			}
 		}
 		if !found {
-			return nil, &problem{what: "-cases: no case matches " + strconv.Quote(pat),
-				why: "a case is HOPS/PROTOCOL/KIND/NUMBER, such as two/h1/small/32", next: []string{"go run ./bench -list"}}
+			return nil, &rig.Problem{What: "-cases: no case matches " + strconv.Quote(pat),
+				Why: "a case is HOPS/PROTOCOL/KIND/NUMBER, such as two/h1/small/32", Next: []string{"go run ./bench -list"}}
 		}
 	}
 	return out, nil
@@ -216,7 +218,7 @@ func selectPeers(list string) ([]string, error) {
 	want := strings.Split(list, ",")
 	for _, w := range want {
 		if !slices.Contains(peerNames, w) {
-			return nil, &problem{what: "-peers: no peer " + strconv.Quote(w), why: "known are " + strings.Join(peerNames, ", ")}
+			return nil, &rig.Problem{What: "-peers: no peer " + strconv.Quote(w), Why: "known are " + strings.Join(peerNames, ", ")}
 		}
 	}
 	var out []string

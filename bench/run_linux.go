@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"time"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 // warmUp is the load before each measurement: connections are made, caches and branch predictors
@@ -174,7 +176,7 @@ type work struct {
 	c       benchCase
 	p       peer
 	d       *deployment // nil: not up
-	backend *process
+	backend *rig.Process
 	round   int
 	out     bool // it failed and is not measured any more
 }
@@ -238,8 +240,8 @@ func (r *runner) measure(ctx context.Context, w *work) (s sample, err error) {
 		if w.d != nil {
 			for _, p := range w.d.proxies {
 				select {
-				case <-p.done:
-					return s, p.failure()
+				case <-p.Done:
+					return s, p.Failure()
 				default:
 				}
 			}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 // usage is a reading of everything that is compared before and after a run.
@@ -17,14 +19,14 @@ type usage struct {
 }
 
 // readUsage reads it now. Any process that is gone is an error: a figure without it would lie.
-func readUsage(proxies []*process, backend *process) (usage, error) {
+func readUsage(proxies []*rig.Process, backend *rig.Process) (usage, error) {
 	var u usage
 	for _, p := range proxies {
-		d, err := cpuTime(p.pid())
+		d, err := cpuTime(p.PID())
 		if err != nil {
 			return u, err
 		}
-		usr, err := userTime(p.pid())
+		usr, err := userTime(p.PID())
 		if err != nil {
 			return u, err
 		}
@@ -33,7 +35,7 @@ func readUsage(proxies []*process, backend *process) (usage, error) {
 		u.user += usr
 	}
 	var err error
-	if u.backend, err = cpuTime(backend.pid()); err != nil {
+	if u.backend, err = cpuTime(backend.PID()); err != nil {
 		return u, err
 	}
 	b, err := os.ReadFile("/proc/stat")
@@ -49,14 +51,14 @@ func readUsage(proxies []*process, backend *process) (usage, error) {
 
 // strangers sums up the processor time of every process that is none of the kernel's threads and
 // none of the proxies. That of a process that ends moves to its parent, so it is not lost.
-func strangers(proxies []*process) (time.Duration, error) {
+func strangers(proxies []*rig.Process) (time.Duration, error) {
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		return 0, err
 	}
 	ours := map[string]bool{}
 	for _, p := range proxies {
-		ours[fmt.Sprintf("/proc/%d/stat", p.pid())] = true
+		ours[fmt.Sprintf("/proc/%d/stat", p.PID())] = true
 	}
 	var sum time.Duration
 	for _, f := range files {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weft-mesh/weft/bench/rig"
 	"github.com/weft-mesh/weft/control/ca"
 	"github.com/weft-mesh/weft/identity"
 	"github.com/weft-mesh/weft/proxy/config"
@@ -50,10 +51,10 @@ func weftLink(c benchCase, addr, dir, stateDir string) (linkConfig, error) {
 	}
 	var chain []byte
 	for _, der := range issued.Chain {
-		chain = slices.Concat(chain, pemBlock("CERTIFICATE", der))
+		chain = slices.Concat(chain, rig.PEM("CERTIFICATE", der))
 	}
 	for file, data := range map[string][]byte{
-		cfg.Cert: chain, cfg.Key: pemBlock("PRIVATE KEY", keyDER), cfg.CA: pemBlock("CERTIFICATE", authority.Root().Raw),
+		cfg.Cert: chain, cfg.Key: rig.PEM("PRIVATE KEY", keyDER), cfg.CA: rig.PEM("CERTIFICATE", authority.Root().Raw),
 	} {
 		if err := os.WriteFile(file, data, 0o600); err != nil {
 			return cfg, err

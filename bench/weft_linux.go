@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/weft-mesh/weft/bench/rig"
 	"github.com/weft-mesh/weft/proxy/config"
 )
 
@@ -31,8 +32,8 @@ func findWeft(ctx context.Context, o options) (peer, error) {
 	dir := o.weft
 	if dir == "" {
 		if _, err := os.Stat("cmd/weft-proxy"); err != nil {
-			return nil, &problem{what: "weft is not here; it is left out", why: "there is no cmd/weft-proxy below the working directory",
-				next: []string{"run the bench at the top of the repository, or give the programs: -weft DIR"}, err: err}
+			return nil, &rig.Problem{What: "weft is not here; it is left out", Why: "there is no cmd/weft-proxy below the working directory",
+				Next: []string{"run the bench at the top of the repository, or give the programs: -weft DIR"}, Err: err}
 		}
 		var err error
 		if dir, err = filepath.Abs(filepath.Join(o.cache, "weft")); err != nil {
@@ -41,16 +42,16 @@ func findWeft(ctx context.Context, o options) (peer, error) {
 		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-tags", "grpcnotrace", "-o", dir+"/", "./cmd/weft", "./cmd/weft-proxy")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
-			return nil, &problem{what: "weft does not build; it is left out", why: excerpt(out), next: []string{"go build ./cmd/..."}, err: err}
+			return nil, &rig.Problem{What: "weft does not build; it is left out", Why: rig.Excerpt(out), Next: []string{"go build ./cmd/..."}, Err: err}
 		}
 	}
 	w := weft{variant: usual, control: filepath.Join(dir, "weft"), proxy: filepath.Join(dir, "weft-proxy")}
 	for _, p := range []string{w.control, w.proxy} {
 		if _, err := exec.LookPath(p); err != nil {
-			return nil, &problem{what: "weft is not here; it is left out", why: err.Error(), next: []string{"go build -o " + dir + "/ ./cmd/..."}, err: err}
+			return nil, &rig.Problem{What: "weft is not here; it is left out", Why: err.Error(), Next: []string{"go build -o " + dir + "/ ./cmd/..."}, Err: err}
 		}
 	}
-	w.ver = firstLine(ctx, w.control, "version")
+	w.ver = rig.FirstLine(ctx, w.control, "version")
 	return w, nil
 }
 
@@ -78,7 +79,7 @@ func (w weft) start(ctx context.Context, l *lab, c benchCase) (*deployment, erro
 		return d, err
 	}
 	env := []string{"WEFT_RUNTIME_DIR=" + runtime}
-	up, err := startProcess(l.client, "weft up", []string{w.control, "up", mesh, "--state", filepath.Join(dir, "state")}, env)
+	up, err := rig.Start(l.client, "weft up", []string{w.control, "up", mesh, "--state", filepath.Join(dir, "state")}, env)
 	if err != nil {
 		return d, err
 	}
@@ -86,7 +87,7 @@ func (w weft) start(ctx context.Context, l *lab, c benchCase) (*deployment, erro
 	socket := filepath.Join(runtime, "default.sock")
 	wait, cancel := context.WithTimeout(ctx, 20*time.Second) // with 10,000 routes it has something to read
 	defer cancel()
-	if err := await(wait, "weft up", d.others, func(ctx context.Context) error {
+	if err := rig.Await(wait, "weft up", d.others, func(ctx context.Context) error {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		if err == nil {
 			_ = conn.Close()
@@ -113,7 +114,7 @@ func (w weft) start(ctx context.Context, l *lab, c benchCase) (*deployment, erro
 		d.proxies[0], d.proxies[1] = d.proxies[1], d.proxies[0]
 	}
 	if len(ready.Workloads) == 0 || len(ready.Workloads[0].Services) != 1 {
-		return d, &problem{what: "weft-proxy is ready without its listener", why: fmt.Sprintf("its answer is %+v", ready)}
+		return d, &rig.Problem{What: "weft-proxy is ready without its listener", Why: fmt.Sprintf("its answer is %+v", ready)}
 	}
 	d.target = ready.Workloads[0].Services[0].Listen
 	if c.hops == sameNode {
@@ -126,7 +127,7 @@ func (w weft) start(ctx context.Context, l *lab, c benchCase) (*deployment, erro
 // proxy can reach a workload of its own over a link too, which would be another figure.
 func (w weft) stayed(ctx context.Context, d *deployment) error {
 	var heard error
-	return await(ctx, "the report of a hop", slices.Concat(d.others, d.proxies), func(ctx context.Context) error {
+	return rig.Await(ctx, "the report of a hop", slices.Concat(d.others, d.proxies), func(ctx context.Context) error {
 		edges, err := w.edges(ctx, d)
 		switch {
 		case err != nil && heard == nil:
@@ -187,7 +188,7 @@ func (w weft) timeStart(ctx context.Context, l *lab, of *work, stateDir, name st
 }
 
 // startProxy starts one proxy and waits for its answer on the ready descriptor.
-func (w weft) startProxy(ctx context.Context, d *deployment, ns *namespace, file string, cfg config.Config, env []string) (config.Ready, error) {
+func (w weft) startProxy(ctx context.Context, d *deployment, ns *rig.Namespace, file string, cfg config.Config, env []string) (config.Ready, error) {
 	var ready config.Ready
 	b, err := json.Marshal(cfg)
 	if err != nil {
@@ -201,7 +202,7 @@ func (w weft) startProxy(ctx context.Context, d *deployment, ns *namespace, file
 		return ready, err
 	}
 	defer func() { _ = r.Close() }()
-	p, err := startProcess(ns, "weft-proxy ("+filepath.Base(file)+")", []string{w.proxy, "-config", file}, env, child)
+	p, err := rig.Start(ns, "weft-proxy ("+filepath.Base(file)+")", []string{w.proxy, "-config", file}, env, child)
 	_ = child.Close()
 	if err != nil {
 		return ready, err
@@ -216,13 +217,13 @@ func (w weft) startProxy(ctx context.Context, d *deployment, ns *namespace, file
 	defer stop()
 	line, err := bufio.NewReader(r).ReadBytes('\n')
 	if err != nil && len(line) == 0 {
-		return ready, &problem{what: p.name + " did not say that it is ready", why: fmt.Sprintf("%v: %s", err, excerpt(p.out.bytes())), err: err}
+		return ready, &rig.Problem{What: p.Name + " did not say that it is ready", Why: fmt.Sprintf("%v: %s", err, rig.Excerpt(p.Output())), Err: err}
 	}
 	if err := json.Unmarshal(line, &ready); err != nil {
-		return ready, fmt.Errorf("%s: answer when ready: %w", p.name, err)
+		return ready, fmt.Errorf("%s: answer when ready: %w", p.Name, err)
 	}
 	if ready.Error != "" {
-		return ready, &problem{what: p.name + " could not start", why: ready.Error}
+		return ready, &rig.Problem{What: p.Name + " could not start", Why: ready.Error}
 	}
 	return ready, nil
 }

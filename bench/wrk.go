@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/weft-mesh/weft/bench/rig"
 )
 
 // resultPrefix begins the line with the result, of wrk's script and of the TCP load generator.
@@ -51,17 +53,5 @@ func parseResult(out []byte) (loadResult, error) {
 		return loadResult{requests: v["requests"], failed: v["failed"], bytes: v["bytes"], duration: us("micros"),
 			p50: us("p50"), p99: us("p99"), p999: us("p999"), late: us("late"), held: v["held"]}, nil
 	}
-	return loadResult{}, fmt.Errorf("the load generator printed no result: %s", excerpt(out))
-}
-
-// excerpt is the end of a program's output, on one line, for messages.
-func excerpt(out []byte) string {
-	s := strings.Join(strings.Fields(string(out)), " ")
-	if len(s) > 400 {
-		s = "… " + s[len(s)-400:]
-	}
-	if s == "" {
-		return "it said nothing"
-	}
-	return s
+	return loadResult{}, fmt.Errorf("the load generator printed no result: %s", rig.Excerpt(out))
 }

@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"crypto/ecdsa"
@@ -17,18 +17,18 @@ import (
 	"time"
 )
 
-// pki is what the peers without a control plane use for mTLS: one root, a leaf for each side, all
+// PKI is what the peers without a control plane use for mTLS: one root, a leaf for each side, all
 // P-256, the same kind that weft's own CA issues. Paths of PEM files; the pair files hold
 // certificate and key together, as HAProxy wants them.
-type pki struct {
-	ca                     string
-	clientCert, clientKey  string
-	serverCert, serverKey  string
-	clientPair, serverPair string
+type PKI struct {
+	CA                     string
+	ClientCert, ClientKey  string
+	ServerCert, ServerKey  string
+	ClientPair, ServerPair string
 }
 
-// makePKI writes new keys and certificates, valid for a day, into dir.
-func makePKI(dir string, now time.Time) (*pki, error) {
+// MakePKI writes new keys and certificates, valid for a day and for the server's addresses, into dir.
+func MakePKI(dir string, now time.Time, server ...net.IP) (*PKI, error) {
 	rootKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("making a key: %w", err)
@@ -42,8 +42,8 @@ func makePKI(dir string, now time.Time) (*pki, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the root: %w", err)
 	}
-	p := &pki{ca: filepath.Join(dir, "ca.pem")}
-	if err := os.WriteFile(p.ca, pemBlock("CERTIFICATE", rootDER), 0o600); err != nil {
+	p := &PKI{CA: filepath.Join(dir, "ca.pem")}
+	if err := os.WriteFile(p.CA, PEM("CERTIFICATE", rootDER), 0o600); err != nil {
 		return nil, err
 	}
 	leaf := func(name string, serial int64) (cert, key, pair string, err error) {
@@ -53,7 +53,7 @@ func makePKI(dir string, now time.Time) (*pki, error) {
 		}
 		id := &url.URL{Scheme: "spiffe", Host: "bench.local", Path: "/ns/bench/sa/" + name}
 		tmpl := &x509.Certificate{
-			SerialNumber: big.NewInt(serial), URIs: []*url.URL{id}, IPAddresses: []net.IP{serverAddr.AsSlice()},
+			SerialNumber: big.NewInt(serial), URIs: []*url.URL{id}, IPAddresses: server,
 			NotBefore: root.NotBefore, NotAfter: root.NotAfter, KeyUsage: x509.KeyUsageDigitalSignature,
 			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 		}
@@ -65,7 +65,7 @@ func makePKI(dir string, now time.Time) (*pki, error) {
 		if err != nil {
 			return "", "", "", fmt.Errorf("encoding a key: %w", err)
 		}
-		c, kp := pemBlock("CERTIFICATE", der), pemBlock("PRIVATE KEY", keyDER)
+		c, kp := PEM("CERTIFICATE", der), PEM("PRIVATE KEY", keyDER)
 		cert, key, pair = filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key"), filepath.Join(dir, name+".pem")
 		for file, data := range map[string][]byte{cert: c, key: kp, pair: slices.Concat(c, kp)} {
 			if err := os.WriteFile(file, data, 0o600); err != nil {
@@ -74,15 +74,16 @@ func makePKI(dir string, now time.Time) (*pki, error) {
 		}
 		return cert, key, pair, nil
 	}
-	if p.clientCert, p.clientKey, p.clientPair, err = leaf("client", 2); err != nil {
+	if p.ClientCert, p.ClientKey, p.ClientPair, err = leaf("client", 2); err != nil {
 		return nil, err
 	}
-	if p.serverCert, p.serverKey, p.serverPair, err = leaf("server", 3); err != nil {
+	if p.ServerCert, p.ServerKey, p.ServerPair, err = leaf("server", 3); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-func pemBlock(kind string, der []byte) []byte {
+// PEM gives a block of a PEM file.
+func PEM(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }

@@ -1,11 +1,11 @@
-package main
+package rig
 
 import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
-	"os/exec"
 	"runtime"
 	"sync"
 
@@ -13,22 +13,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// namespace is a network namespace without a name. It lives as long as its thread, this process's
+// Namespace is a network namespace without a name. It lives as long as its thread, this process's
 // descriptor and the processes inside, so nothing is left behind however the bench ends.
-type namespace struct {
+type Namespace struct {
 	work chan func()
 	fd   *os.File
 	done sync.WaitGroup
 }
 
-// newNamespace makes a namespace with its loopback up. close ends it.
-func newNamespace() (*namespace, error) {
-	n := &namespace{work: make(chan func())}
+// NewNamespace makes a namespace with its loopback up. Close ends it.
+func NewNamespace() (*Namespace, error) {
+	n := &Namespace{work: make(chan func())}
 	started := make(chan error, 1)
 	n.done.Add(1)
 	go n.serve(started)
 	if err := <-started; err != nil {
-		return nil, &problem{what: "cannot make a network namespace", why: err.Error(), err: err}
+		return nil, &Problem{What: "cannot make a network namespace", Why: err.Error(), Err: err}
 	}
 	return n, nil
 }
@@ -36,7 +36,7 @@ func newNamespace() (*namespace, error) {
 // serve runs functions on a thread inside the namespace until work is closed. The thread is never
 // given back: it ends with the goroutine, and until then it is the parent for PDEATHSIG of the
 // processes started on it (prctl(2): the signal follows the thread, not the process).
-func (n *namespace) serve(started chan<- error) {
+func (n *Namespace) serve(started chan<- error) {
 	defer n.done.Done()
 	runtime.LockOSThread()
 	err := unix.Unshare(unix.CLONE_NEWNET)
@@ -70,29 +70,26 @@ func reusePorts() error {
 	return nil
 }
 
-// run calls f on the namespace's thread. Sockets that f opens and processes that it starts belong
+// Run calls f on the namespace's thread. Sockets that f opens and processes that it starts belong
 // to the namespace.
-func (n *namespace) run(f func() error) error {
+func (n *Namespace) Run(f func() error) error {
 	res := make(chan error, 1)
 	n.work <- func() { res <- f() }
 	return <-res
 }
 
-// start starts cmd inside the namespace.
-func (n *namespace) start(cmd *exec.Cmd) error { return n.run(cmd.Start) }
-
-// dial connects from inside the namespace. addr must be numeric: resolving would leave the thread.
-func (n *namespace) dial(ctx context.Context, addr string) (net.Conn, error) {
+// Dial connects from inside the namespace. addr must be numeric: resolving would leave the thread.
+func (n *Namespace) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	var c net.Conn
-	err := n.run(func() (err error) {
+	err := n.Run(func() (err error) {
 		c, err = (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 		return err
 	})
 	return c, err
 }
 
-// close ends the namespace's thread. Processes inside must have ended.
-func (n *namespace) close() {
+// Close ends the namespace's thread. Processes inside must have ended.
+func (n *Namespace) Close() {
 	close(n.work)
 	n.done.Wait()
 	_ = n.fd.Close()
@@ -106,36 +103,39 @@ func up(name string) error {
 	return netlink.LinkSetUp(l)
 }
 
-// join connects two namespaces by a veth pair, with clientAddr and serverAddr on its ends.
-func join(client, server *namespace) error {
-	err := client.run(func() error {
+// Join connects two namespaces by a veth pair called name, with addresses of one /24 on its ends:
+// the first of each is its own, more are further ones.
+func Join(name string, client *Namespace, clientAddrs []netip.Addr, server *Namespace, serverAddrs []netip.Addr) error {
+	err := client.Run(func() error {
 		attrs := netlink.NewLinkAttrs()
-		attrs.Name = "bench0"
-		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "bench0", PeerNamespace: netlink.NsFd(server.fd.Fd())}); err != nil {
+		attrs.Name = name
+		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: name, PeerNamespace: netlink.NsFd(server.fd.Fd())}); err != nil {
 			return err
 		}
-		return address("bench0", clientAddr.String())
+		return addresses(name, clientAddrs)
 	})
 	if err == nil {
-		err = server.run(func() error { return address("bench0", serverAddr.String()) })
+		err = server.Run(func() error { return addresses(name, serverAddrs) })
 	}
 	if err != nil {
-		return &problem{what: "cannot join the two namespaces by a veth pair", why: err.Error(), err: err}
+		return &Problem{What: "cannot join the two namespaces by a veth pair", Why: err.Error(), Err: err}
 	}
 	return nil
 }
 
-func address(link, addr string) error {
+func addresses(link string, addrs []netip.Addr) error {
 	l, err := netlink.LinkByName(link)
 	if err != nil {
 		return err
 	}
-	a, err := netlink.ParseAddr(addr + "/24")
-	if err != nil {
-		return err
-	}
-	if err := netlink.AddrAdd(l, a); err != nil {
-		return err
+	for _, addr := range addrs {
+		a, err := netlink.ParseAddr(addr.String() + "/24")
+		if err != nil {
+			return err
+		}
+		if err := netlink.AddrAdd(l, a); err != nil {
+			return err
+		}
 	}
 	return netlink.LinkSetUp(l)
 }
