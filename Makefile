@@ -18,7 +18,7 @@ KOSOKU := $(TOOLS)/kosoku-0.1.0/bin/kosoku
 # Tests find the tools there.
 export PATH := $(TOOLS):$(PATH)
 
-.PHONY: help build demo test race lint bench bench-quick bench-micro bench-record generate clean deps
+.PHONY: help build demo test race lint bench bench-quick bench-faults bench-micro bench-record generate clean deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ bench-quick: deps build ## the central case in at most 60 s; the last line is JS
 
 # The baseline is renewed on a quiet machine: cp dist/micro.txt bench/history/micro.txt
 MICRO := ./proxy/h1 ./proxy/h2/... ./proxy/core ./proxy/detect ./proxy/balance ./proxy/telemetry ./proxy/drive/epoll ./decide
+
+bench-faults: deps build ## break servers behind weft, HAProxy and Envoy: tables and plots of docs/reliability (root, 6 minutes)
+	go run ./bench/faults -weft $(BIN) -docs docs/reliability
 
 bench-micro: $(BENCHSTAT) ## each step of the data path alone, beside the committed baseline
 	@mkdir -p dist
