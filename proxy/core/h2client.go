@@ -11,11 +11,6 @@ import (
 	"github.com/weft-mesh/weft/proxy/h2"
 )
 
-const (
-	pingAfter   = 10 * time.Second // of silence with streams open
-	pingTimeout = 5 * time.Second
-)
-
 // h2Client sends requests over HTTP/2: to a peer's proxy over a link, or to an application.
 type h2Client struct {
 	c       *Conn
@@ -23,11 +18,11 @@ type h2Client struct {
 	h       *h2.Conn // nil until connected
 	blocked []*exchange
 	heard   time.Duration
-	pinged  time.Duration // when an unanswered ping was sent; 0: none
-	told    bool          // the peer's SETTINGS have come: how many streams it takes is known
-	ending  bool          // no new streams
-	refused bool          // the peer did not take us for who we say we are
-	bulk    int           // large transfers on it
+	silence silence // what is done about it
+	told    bool    // the peer's SETTINGS have come: how many streams it takes is known
+	ending  bool    // no new streams
+	refused bool    // the peer did not take us for who we say we are
+	bulk    int     // large transfers on it
 }
 
 func (s *h2Client) usable() bool {
@@ -49,20 +44,21 @@ func (s *h2Client) connected() {
 	s.c.touch()
 	s.heard = c.now
 	s.c.watch.fire = s.tick
-	c.wheel.arm(&s.c.watch, c.now+pingTimeout)
+	s.silence.patience = s.patience()
+	s.tickAt(c.now + pingTimeout)
 	p.shared = append(p.shared, s)
 	p.serve(s)
 }
 
-// tick looks after the connection every few seconds: ends an unused one, asks a silent peer for a
-// sign of life while streams wait for it. Silence is what is not heard: what we send ourselves into
-// a dead connection proves nothing.
+// tick looks after the connection from time to time: ends an unused one, asks a silent peer for a
+// sign of life while streams wait for it (silence.go).
 func (s *h2Client) tick() {
 	c := s.c.core
 	if s.c.closed || s.c.closing {
 		return
 	}
-	c.wheel.arm(&s.c.watch, c.now+pingTimeout)
+	late := c.now - s.silence.dueAt
+	s.tickAt(c.now + pingTimeout)
 	s.c.room()
 	s.h.SetNow(c.wallclock())
 	s.c.touch()
@@ -74,15 +70,8 @@ func (s *h2Client) tick() {
 			s.h.Shrink()
 			s.c.account()
 		}
-	case s.pinged != 0 && c.now-s.pinged >= pingTimeout:
-		c.warn("peer does not answer", "code", "W3306", "to", s.p.where(), "peer", s.p.key.peer)
-		s.closed(errReset)
-		s.c.abort()
-	case s.pinged == 0 && c.now-s.heard >= pingAfter:
-		s.pinged = c.now
-		s.c.room()
-		s.h.Ping([8]byte{'w', 'e', 'f', 't'})
-		s.c.touch()
+	default:
+		s.listen(late)
 	}
 }
 
@@ -109,7 +98,7 @@ func (s *h2Client) received(p []byte) {
 	if s.c.closing {
 		return
 	}
-	s.heard, s.pinged = s.c.core.now, 0
+	s.hear()
 	s.c.room()
 	s.h.SetNow(s.c.core.wallclock())
 	err := s.h.Feed(p)
@@ -229,6 +218,7 @@ func (s *h2Client) request(x *exchange, r *message.Request, end bool) {
 	}
 	x.us = st
 	st.User = x
+	s.expect()
 }
 
 // forPeer gives the fields of a request with those that tell the peer's proxy where it goes. They
