@@ -117,5 +117,17 @@ func init() {
 		Entry{"W3311", "The peer asked for an application that is not served here",
 			"A link brought a request for an address that no workload of this proxy declared. Nothing else on this host can be reached over a link.",
 			"The caller's view may be old; it is renewed by itself within a second."},
+		Entry{"W3340", "A question about the load came too often",
+			"With the algorithm Prequal a caller's proxy asks endpoints for their load, one question for four requests. A link brought many more than that; those beyond a thousand a second were refused. Requests are not affected: without an answer the caller chooses by what it sees itself.",
+			"Look for a caller that is not a proxy of this mesh's, or of another version:\n    weft status -o wide"},
+		Entry{"W3341", "A load report could not be read",
+			"A response carried endpoint-load-metrics, or weft-load, in a form that is none. It was ignored: the endpoint is chosen by what is seen of it.",
+			"Look at what the application writes into endpoint-load-metrics; docs/balancing.md shows the forms."},
+		Entry{"W3342", "An endpoint was ejected",
+			"Requests to one endpoint failed while the others did not, or no connection to it could be made. It gets none for a while (5 seconds the first time, twice as long each time); then one request tries it.",
+			"See what the endpoints do, then look at the log of that application:\n    weft stat SERVICE"},
+		Entry{"W3343", "An endpoint is not healthy",
+			"The health check that the policy asks for failed as often in a row as it says. The endpoint gets no requests until it succeeds again, unless fewer than half of all endpoints would be left.",
+			"Ask the application the same question from its own host, e.g.:\n    curl -i http://127.0.0.1:PORT/PATH"},
 	)
 }

@@ -1,25 +1,22 @@
-// Package balance chooses endpoints: least-loaded of two random choices over peak EWMA latency.
+// Package balance chooses endpoints, and learns from what became of the requests that they got.
+//
+// A Set is the endpoints of one service port as one caller's event loop knows them. Pick chooses
+// (pick.go) by the policy's algorithm among those that may be used: not draining, not ejected
+// (outlier.go), not found unhealthy (health.go), in the client's zone as far as it can take them
+// (locality.go), inside its aperture (aperture.go), by weights (weight.go). Start, Settle and the
+// other verbs of Endpoint tell it what happened.
 //
 // It is pure state: time and randomness are passed in, nothing blocks, no goroutine. Each event
-// loop has its own sets, so nothing here is safe for concurrent use.
-//
-// Sources: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing" (2001);
-// Finagle, loadbalancer/PeakEwma.
+// loop has its own sets, so nothing here is safe for concurrent use. What endpoints say about
+// themselves is bounded and never believed against what was seen of them.
 package balance
 
 import (
 	"math"
-	"math/bits"
 	"net/netip"
 	"time"
 
 	"github.com/weft-mesh/weft/model"
-)
-
-const (
-	tau        = 10 * time.Second      // how slowly good news is believed
-	firstRTT   = 30 * time.Millisecond // what a new endpoint is thought to take while its first request runs
-	penaltyRTT = 1 * time.Second       // what a failure is thought to have taken, at least
 )
 
 // Endpoint is the balancer's view of one endpoint.
@@ -32,12 +29,26 @@ type Endpoint struct {
 	// Pool belongs to the data path: the connections to this endpoint. Kept over updates.
 	Pool any
 
-	ewma  float64       // nanoseconds; 0 until the first sample
-	stamp time.Duration // when ewma was last touched
-	share float64       // mean weight of the set by own weight: what a request here adds to the cost
-	gone  bool          // no longer in the set; settles only
+	set  *Set // nil: it is in none
+	gone bool // no longer in the set; settles only
+
+	place uint64  // where it is on rings and in tables: the same at each client
+	in    bool    // it may be picked at present
+	arc   float64 // how much of it is inside the aperture, 0 to 1
+
+	ewma   float64       // nanoseconds; 0 until the first sample
+	stamp  time.Duration // when ewma was last touched
+	weight float64       // what it is drawn by at present
+	share  float64       // mean weight of its group by own weight: what a request here adds to the cost
+	behind time.Duration // until when it asked to be left alone
+	drains time.Duration // since when it is draining
 
 	session uint64 // SessionID; 0: not computed yet
+
+	ramp    ramp
+	accrual accrual
+	active  active
+	report  report
 }
 
 // key is what makes an endpoint the same one over an update: not only its address, since
@@ -52,19 +63,83 @@ func keyOf(e *model.Endpoint) key {
 	return key{e.Addr, e.Link, e.Identity, e.Workload.Namespace, e.Workload.Name}
 }
 
-// Set is the endpoints of one service port. The zero value is empty.
-type Set struct {
-	all    []*Endpoint
-	usable []*Endpoint // those that are not draining; all if none is left
-	byKey  map[key]*Endpoint
-	weight uint64   // sum over usable if weights differ, else 0
-	ends   []uint64 // if weights differ: of usable, the sum of the weights up to each and its own
+// Config is what a set is told beside its endpoints.
+type Config struct {
+	// Policy is that of the service port; nil: the defaults. It must not be changed afterwards.
+	Policy *model.Policy
+	// Zone is the client's; empty: unknown, and endpoints of all zones are the same to it.
+	Zone string
+	// Index and Count are the client's place among the live clients of its kind, for the aperture;
+	// Count 0: unknown, and it uses all endpoints.
+	Index, Count int
 }
+
+// Set is the endpoints of one service port. The zero value is empty and has the default policy.
+type Set struct {
+	cfg   Config
+	all   []*Endpoint
+	byKey map[key]*Endpoint
+	ring  []*Endpoint // all, by place
+
+	// What refresh works out from these.
+	usable    []*Endpoint // those that may be picked
+	near, far group       // of usable: in the client's zone, and the others; without zones all are near
+	total     group       // all of usable, for what does not look at zones
+	spill     spill
+	panic     bool // too few are healthy: health is ignored
+	stale     bool // refresh is due whatever the time
+	refreshAt time.Duration
+	dueAt     time.Duration // when an ejection ends, at the earliest
+	now       time.Duration // the latest time seen
+
+	inflight int // of those in the set
+	ejected  int // are so now, those being tried included
+	salt     uint64
+
+	turn    uint32 // of RoundRobin
+	scratch []float64
+	members []*Endpoint
+	hashed  table
+	pool    replies
+	counts  Counts
+}
+
+// Counts is what a set met so far. Each only grows, but Clock, which is rarely not zero, tells of a
+// clock that went back.
+type Counts struct {
+	Ejections uint64 // endpoints were ejected
+	Spared    uint64 // should have been, but as many as may be were
+	Panic     uint64 // picks that ignored health
+	Spilled   uint64 // picks beyond the client's zone
+	Lies      uint64 // reports and replies of endpoints that cannot be true, and were ignored
+	Clock     uint64 // picks at a time before the last one's
+	Fallback  uint64 // picks of Prequal that had too few replies
+}
+
+// never is a time that does not come.
+const never = time.Duration(math.MaxInt64)
+
+// Configure sets what is not about single endpoints. It may be called at any time; what is known of
+// endpoints stays.
+func (s *Set) Configure(c Config) {
+	if s.cfg == c {
+		return
+	}
+	s.cfg = c
+	s.stale, s.hashed.stale = true, true
+	s.fewer(s.now)
+}
+
+func (s *Set) policy() *model.Policy { return model.PolicyOf(s.cfg.Policy) }
+
+// Policy is the one in force. Never nil, not to be changed.
+func (s *Set) Policy() *model.Policy { return s.policy() }
 
 // Update replaces the endpoints and keeps what is known of those that stay. Of two with the same
 // identity the first counts. It returns the ones that left, whose pools the caller closes, in the
 // order in which they were given (the simulator needs it to be the same each time).
 func (s *Set) Update(now time.Duration, eps []model.Endpoint) (left []*Endpoint) {
+	s.observe(now)
 	before, known := s.all, s.byKey
 	s.all, s.byKey = make([]*Endpoint, 0, len(eps)), make(map[key]*Endpoint, len(eps))
 	for i := range eps {
@@ -74,7 +149,14 @@ func (s *Set) Update(now time.Duration, eps []model.Endpoint) (left []*Endpoint)
 		}
 		e := known[k]
 		if e == nil {
-			e = &Endpoint{stamp: now, AddrText: []byte(eps[i].Addr.String())}
+			e = &Endpoint{set: s, stamp: now, AddrText: []byte(eps[i].Addr.String()), place: placeOf(&eps[i])}
+			e.accrual.since, e.active.since = now, now
+			if len(before) > 0 { // the first ones all are new: there is nobody to spare them
+				e.ramp.start(s.policy().Balance.SlowStart, now)
+			}
+		}
+		if eps[i].Draining && !e.Draining {
+			e.drains = now
 		}
 		e.Endpoint = eps[i]
 		s.byKey[k] = e
@@ -82,151 +164,74 @@ func (s *Set) Update(now time.Duration, eps []model.Endpoint) (left []*Endpoint)
 	}
 	for _, e := range before {
 		if s.byKey[keyOf(&e.Endpoint)] != e {
-			e.gone = true
+			s.leave(e)
 			left = append(left, e)
 		}
 	}
-	s.choose()
+	s.order()
+	s.stale, s.hashed.stale = true, true
+	s.fewer(now)
 	return left
 }
 
-// choose works out who may be picked.
-func (s *Set) choose() {
-	s.usable = s.usable[:0:0]
-	for _, e := range s.all {
-		if !e.Draining {
-			s.usable = append(s.usable, e)
-		}
+// leave forgets an endpoint. What it was given may still be settled.
+func (s *Set) leave(e *Endpoint) {
+	e.gone, e.set, e.in = true, nil, false
+	s.inflight -= e.Inflight
+	if e.accrual.out() {
+		s.ejected--
 	}
-	if len(s.usable) == 0 {
-		s.usable = s.all
-	}
-	var sum uint64
-	differ := false
-	for _, e := range s.usable {
-		sum += uint64(weightOf(e))
-		differ = differ || weightOf(e) != weightOf(s.usable[0])
-	}
-	for _, e := range s.usable {
-		e.share = 1
-		if differ {
-			e.share = float64(sum) / float64(len(s.usable)) / float64(weightOf(e))
-		}
-	}
-	s.weight, s.ends = 0, s.ends[:0]
-	if !differ {
-		return
-	}
-	for _, e := range s.usable {
-		s.weight += uint64(weightOf(e))
-		s.ends = append(s.ends, s.weight)
-	}
+	s.pool.forget(e)
 }
-
-func weightOf(e *Endpoint) uint32 { return max(e.Weight, 1) }
 
 // Len is the number of endpoints, usable or not.
 func (s *Set) Len() int { return len(s.all) }
 
-// Pick returns the cheaper of two random endpoints, or nil if there is none. r is 64 random
-// bits. avoid (may be nil) is not picked if there is any other, e.g. the one that a connection
-// attempt just failed on.
-//
-// The two are distinct if all weights are equal. Otherwise they are drawn by weight and may be
-// the same one: of two endpoints weighted 3 and 1 the lighter would else be compared each time,
-// and get as much as the heavier.
-func (s *Set) Pick(now time.Duration, r uint64, avoid *Endpoint) *Endpoint {
-	n := len(s.usable)
-	switch n {
-	case 0:
-		return nil
-	case 1:
-		return s.usable[0]
-	}
-	var a, b int
-	if s.weight == 0 {
-		a, b = scale(uint32(r), n), scale(uint32(r>>32), n-1)
-		if b >= a {
-			b++
+// Counts tells what the set met so far.
+func (s *Set) Counts() Counts { return s.counts }
+
+// All yields every endpoint, in the order of the last Update. The set must not change meanwhile.
+func (s *Set) All(yield func(*Endpoint) bool) {
+	for _, e := range s.all {
+		if !yield(e) {
+			return
 		}
-	} else if a, b = s.draw(uint32(r)), s.draw(uint32(r>>32)); a == b && s.usable[a] == avoid {
-		b = (a + 1) % n
 	}
-	ea, eb := s.usable[a], s.usable[b]
-	switch {
-	case ea == avoid:
-		return eb
-	case eb == avoid:
-		return ea
-	case eb.cost(now) < ea.cost(now):
-		return eb
-	}
-	return ea
 }
 
-// scale maps 32 random bits to 0..n-1.
-func scale(r uint32, n int) int { return int(uint64(r) * uint64(n) >> 32) }
-
-// draw maps 32 random bits to an index by weight.
-func (s *Set) draw(r uint32) int {
-	// 128 bits, since weights of 32 bits each sum up to more than 32.
-	x, _ := bits.Mul64(uint64(r)<<32, s.weight)
-	i, last := 0, len(s.ends)-1
-	for i < last { // the first whose end lies beyond x
-		if m := (i + last) / 2; s.ends[m] > x {
-			last = m
-		} else {
-			i = m + 1
-		}
+// observe takes the time. Whoever drives the set has a clock that does not go back; if it does
+// nevertheless, what lies in the future by the new time is not waited for.
+func (s *Set) observe(now time.Duration) {
+	if now < s.now {
+		s.counts.Clock++
+		s.stale = true
 	}
-	return i
-}
-
-// cost is the expected wait behind the requests that are already there.
-//
-// An endpoint without a sample is tried at once, by one request: with a guess in place of a
-// sample, a new endpoint of a fast service would get next to nothing for tau times the logarithm
-// of guess by truth, some 30 s (Finagle, loadbalancer/PeakEwma, does the same).
-func (e *Endpoint) cost(now time.Duration) float64 {
-	busy := float64(e.Inflight)*e.share + 1
-	if e.ewma == 0 {
-		if e.Inflight == 0 {
-			return 0
-		}
-		return float64(firstRTT) * busy
-	}
-	v := e.ewma
-	if dt := now - e.stamp; dt > 0 { // decays without samples, or a slow one would never be tried again
-		v *= math.Exp(-float64(dt) / float64(tau))
-	}
-	return (v + 1) * busy
+	s.now = now
 }
 
 // Start counts a request that was given to the endpoint.
-func (e *Endpoint) Start() { e.Inflight++ }
-
-// Settle applies one finished request.
-//
-// A sample above the estimate replaces it at once, one below pulls it down with time constant
-// tau: fast to fear, slow to forgive. A failure counts as penaltyRTT at least, or a server that
-// fails fast would look best.
-func (e *Endpoint) Settle(now, rtt time.Duration, failed bool) {
-	e.Inflight--
-	old := math.Exp(-float64(max(now-e.stamp, 0)) / float64(tau)) // what the estimate still weighs
-	sample := float64(max(rtt, 1))
-	if failed {
-		sample = max(sample, float64(penaltyRTT))
+func (e *Endpoint) Start() {
+	e.Inflight++
+	if e.set != nil {
+		e.set.inflight++
 	}
-	e.stamp = now
-	if sample > e.ewma {
-		e.ewma = sample
-		return
-	}
-	e.ewma = e.ewma*old + sample*(1-old)
 }
 
-// Cancel takes back a Start whose request was never sent.
-func (e *Endpoint) Cancel() { e.Inflight-- }
+// end counts one that is over.
+func (e *Endpoint) end() {
+	e.Inflight--
+	if e.set != nil {
+		e.set.inflight--
+	}
+}
+
+// Cancel takes back a Start whose request was never sent, or says nothing about the endpoint.
+func (e *Endpoint) Cancel() {
+	e.end()
+	e.untried(0)
+}
 
 // Gone reports whether the endpoint has left its set; a connection to it is not reused.
 func (e *Endpoint) Gone() bool { return e.gone }
+
+func weightOf(e *Endpoint) uint32 { return max(e.Weight, 1) }

@@ -2,7 +2,6 @@ package balance
 
 import (
 	"fmt"
-	"math/bits"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -32,6 +31,21 @@ func endpoints(n int) []model.Endpoint {
 // seeded gives the same random bits each time.
 func seeded() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
 
+// policy is the default one, changed.
+func policy(change func(*model.Policy)) *model.Policy {
+	p := model.DefaultPolicy
+	change(&p)
+	return &p
+}
+
+// with is a set of n endpoints with a policy that is the default one, changed.
+func with(n int, change func(*model.Policy)) *Set {
+	s := &Set{}
+	s.Configure(Config{Policy: policy(change)})
+	s.Update(0, endpoints(n))
+	return s
+}
+
 // warm gives every endpoint a sample.
 func warm(s *Set, rtt time.Duration) {
 	for _, e := range s.all {
@@ -44,19 +58,19 @@ func warm(s *Set, rtt time.Duration) {
 func picked(s *Set, now time.Duration, n int, avoid *Endpoint) map[string]int {
 	r, got := seeded(), map[string]int{}
 	for range n {
-		got[s.Pick(now, r.Uint64(), avoid).Workload.Name]++
+		got[s.Pick(now, Request{Rand: r.Uint64(), Avoid: avoid}).Workload.Name]++
 	}
 	return got
 }
 
 func TestAnEmptySetHasNothingToPick(t *testing.T) {
 	var s Set
-	if e := s.Pick(0, 1, nil); e != nil {
+	if e := s.Pick(0, Request{Rand: 1}); e != nil {
 		t.Errorf("picked %v", e.Addr)
 	}
 	s.Update(0, endpoints(1))
 	s.Update(0, nil)
-	if e := s.Pick(0, 1, nil); e != nil || s.Len() != 0 {
+	if e := s.Pick(0, Request{Rand: 1}); e != nil || s.Len() != 0 {
 		t.Errorf("picked %v of %d", e, s.Len())
 	}
 }
@@ -64,7 +78,7 @@ func TestAnEmptySetHasNothingToPick(t *testing.T) {
 func TestTheOnlyEndpointIsPickedEvenIfItIsToBeAvoided(t *testing.T) {
 	var s Set
 	s.Update(0, endpoints(1))
-	if e := s.Pick(0, 1, s.all[0]); e != s.all[0] {
+	if e := s.Pick(0, Request{Rand: 1, Avoid: s.all[0]}); e != s.all[0] {
 		t.Errorf("picked %v", e)
 	}
 }
@@ -178,13 +192,14 @@ func TestEstimatesAreQuickToFearAndSlowToForgive(t *testing.T) {
 
 func TestANewEndpointOfAFastServiceIsTriedAtOnceByOneRequest(t *testing.T) {
 	var s Set
+	s.Configure(Config{Policy: policy(func(p *model.Policy) { p.Balance.SlowStart = 0 })})
 	s.Update(0, endpoints(2))
 	warm(&s, ms)
 	s.Update(0, endpoints(3))
 	r := seeded()
 	tried := 0
 	for range 50 { // nothing is settled meanwhile
-		if e := s.Pick(0, r.Uint64(), nil); e.Workload.Name == "2" {
+		if e := s.Pick(0, Request{Rand: r.Uint64()}); e.Workload.Name == "2" {
 			e.Start()
 			tried++
 		}
@@ -236,7 +251,7 @@ func TestWeightsAreSharesUnderLoad(t *testing.T) {
 	warm(&s, ms)
 	r := seeded()
 	for range 1200 { // all at once, none settled
-		s.Pick(0, r.Uint64(), nil).Start()
+		s.Pick(0, Request{Rand: r.Uint64()}).Start()
 	}
 	for i, want := range []int{600, 200, 200, 200} {
 		if got := s.all[i].Inflight; got < want*85/100 || got > want*115/100 {
@@ -400,14 +415,17 @@ func TestDrawingAgreesWithAWalk(t *testing.T) {
 		eps[n-1].Weight = 50
 		var s Set
 		s.Update(0, eps)
+		s.refresh(0)
 		for range 10_000 {
 			v := uint32(r.Uint64())
-			hi, _ := bits.Mul64(uint64(v)<<32, s.weight)
-			want := 0
-			for x := hi; x >= uint64(weightOf(s.usable[want])); want++ {
-				x -= uint64(weightOf(s.usable[want]))
+			want, sum := 0, uint64(0)
+			for _, e := range s.all {
+				sum += uint64(weightOf(e))
 			}
-			if got := s.draw(v); got != want {
+			for x := uint64(v) * sum >> 32; x >= uint64(weightOf(s.near.eps[want])); want++ {
+				x -= uint64(weightOf(s.near.eps[want]))
+			}
+			if got := s.near.draw(v); got != want {
 				t.Fatalf("%d endpoints: %d drew %d, a walk gives %d", n, v, got, want)
 			}
 		}

@@ -71,7 +71,9 @@ func simulate(eps []model.Endpoint, service []time.Duration, perSecond float64, 
 	return out
 }
 
-func byCost(s *Set, now time.Duration, r *rand.Rand) *Endpoint { return s.Pick(now, r.Uint64(), nil) }
+func byCost(s *Set, now time.Duration, r *rand.Rand) *Endpoint {
+	return s.Pick(now, Request{Rand: r.Uint64()})
+}
 func atRandom(s *Set, _ time.Duration, r *rand.Rand) *Endpoint { return s.all[r.IntN(len(s.all))] }
 
 // The setting of Finagle's measurement: eleven servers, one of them slow.
@@ -120,7 +122,7 @@ func TestAnEndpointThatJoinsTakesItsShareWithinSeconds(t *testing.T) {
 	eps := endpoints(4)
 	joined := 0
 	got := simulate(eps, service, 1500, 15*time.Second, 1, func(s *Set, now time.Duration, r *rand.Rand) *Endpoint {
-		e := s.Pick(now, r.Uint64(), nil)
+		e := s.Pick(now, Request{Rand: r.Uint64()})
 		if now > 10*time.Second && e.Workload.Name == "3" {
 			joined++
 		}

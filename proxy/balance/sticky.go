@@ -30,13 +30,18 @@ func (e *Endpoint) SessionID() uint64 {
 	return e.session
 }
 
-// BySession gives the endpoint with this SessionID if it may be picked at present, else nil: then
-// the session gets another.
+// BySession gives the endpoint with this SessionID if requests may be sent to it at present, else nil:
+// then the session gets another. Zones and apertures, which are for requests that have no
+// place yet, do not count.
 func (s *Set) BySession(id uint64) *Endpoint {
-	for _, e := range s.usable {
-		if e.SessionID() == id {
-			return e
+	for _, e := range s.all {
+		if e.SessionID() != id {
+			continue
 		}
+		if e.Draining && !s.drained() || !e.ok() && !s.panic {
+			return nil
+		}
+		return e
 	}
 	return nil
 }

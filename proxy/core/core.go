@@ -133,6 +133,11 @@ type Core struct {
 	query      decide.Query
 	fields     fieldScratch
 	linkFields []message.Field // of the request that goes to a peer
+	loadText   []byte          // scratch of withLoad
+	loaded     message.Response
+	loadFields []message.Field
+	checking   int   // health checks under way
+	peers      peers // for apertures
 
 	// windowGrowth is what HTTP/2 windows of this loop may still grow by.
 	windowGrowth int
@@ -187,6 +192,9 @@ type setEntry struct {
 	name setName
 	src  *decide.EndpointSet
 	set  balance.Set
+
+	usedAt time.Duration // the last pick
+	health *healthWatch  // nil: no health checks
 }
 
 // maxWindowGrowth bounds, beyond the base windows, what bulk transfers of a loop may have under way

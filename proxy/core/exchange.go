@@ -65,6 +65,12 @@ type exchange struct {
 	pool  *pool
 	tries int
 
+	pickedAt time.Duration // when ep was
+	errand   *errand       // the proxy's own; nil: somebody asked for it
+	asked    bool          // inbound: the caller's proxy wants to know the load
+	metered  bool          // inbound: the meter knows of it
+	level    int           // of the meter
+
 	start      time.Duration
 	reqDone    bool // the request's end was received
 	respHead   bool // a final response head was sent down
@@ -325,6 +331,7 @@ func (x *exchange) response(r *message.Response, end bool) {
 			return
 		}
 	}
+	x.noteHead(r)
 	x.status = r.Status
 	x.respHead = true
 	x.headAt = x.core.now
@@ -391,6 +398,7 @@ func (x *exchange) respTrailers(f []message.Field) {
 	if x.grpc {
 		x.noteGRPC(f)
 	}
+	x.noteReports(f)
 	if x.ds == nil && x.answeredOverH2() && h1.CheckTrailers(f) != nil {
 		f = nil
 	}
@@ -448,12 +456,9 @@ func (x *exchange) finish() {
 		x.series.End(x.status, x.failed, x.grpcFailed, took, x.sent, x.got)
 	}
 	if x.ep != nil {
-		if x.headAt > 0 { // streams and tunnels last as long as they like: what tells is how soon they begin
-			took = x.headAt - x.start
-		}
-		x.ep.Settle(c.now, took, x.failed)
-		x.ep = nil
+		x.settle()
 	}
+	x.unmeter()
 	for _, m := range x.mirrors {
 		m.mirrorEnd(x.reqDone)
 	}
@@ -511,11 +516,7 @@ func (x *exchange) upGone(why gone, f failure) {
 	x.us = nil
 	x.unburden()
 	if x.ep != nil {
-		if why == goneStale { // says nothing about the endpoint
-			x.ep.Cancel()
-		} else {
-			x.ep.Settle(x.core.now, x.core.now-x.start, true)
-		}
+		x.settleGone(why)
 	}
 	again := why != goneBroken && x.kept && !x.respHead && !x.mirror && x.tries < maxTries
 	if why == goneStale { // kept while it waited, it may still be a request that must not run twice

@@ -229,6 +229,9 @@ func (c *Core) forPeer(fields []message.Field, x *exchange) []message.Field {
 	if x.h2app {
 		f = append(f, message.Field{Name: nameProto, Value: valueH2})
 	}
+	if x.asksForLoad() {
+		f = append(f, message.Field{Name: nameLoadAsk, Value: valueYes})
+	}
 	c.linkFields = f
 	return f
 }

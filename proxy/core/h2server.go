@@ -18,6 +18,7 @@ type h2Server struct {
 	leaving  bool          // the peer was told to open no more streams
 	left     time.Duration // when
 	pings    uint64        // answered when that began
+	asks     askBudget     // of a link
 }
 
 // serveH2 makes cn speak HTTP/2 as a server.
@@ -318,6 +319,9 @@ func (s *h2Server) OnSettings() { s.settings = true }
 func (s *h2Server) respond(x *exchange, r *message.Response, end bool) {
 	if x.ds == nil || s.c.closed {
 		return
+	}
+	if x.asked && r.Status >= 200 {
+		r = x.withLoad(r)
 	}
 	s.c.room()
 	switch {

@@ -40,7 +40,7 @@ func (x *exchange) hopTo(l *local, r *message.Request) {
 	x.pool = nil
 	if l.draining { // what a link says with GOAWAY
 		x.park(r, false)
-		x.upGone(goneConnect, failConnect)
+		x.upGone(goneUnprocessed, failConnect)
 		return
 	}
 	if x.heldEnd && len(x.held) == 0 { // its application may not be there
@@ -111,6 +111,7 @@ func (h *localHop) endUp(*exchange) {
 func (h *localHop) respond(_ *exchange, r *message.Response, end bool) {
 	h.ended = h.ended || end
 	if h.x != nil {
+		h.tellLoad(r)
 		h.x.response(r, end)
 	}
 }

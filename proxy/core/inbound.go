@@ -23,6 +23,9 @@ func (x *exchange) startInbound(r *message.Request) {
 	x.inbound = true
 	to := message.Get(r.Fields, fieldTo)
 	x.h2app = string(message.Get(r.Fields, fieldProto)) == "h2"
+	if x.askedForLoad(r) {
+		return
+	}
 	if x.connect {
 		to = r.Authority
 	}
@@ -45,6 +48,7 @@ func (x *exchange) admit(r *message.Request, to []byte) {
 		x.dialRaw(Dial{Addr: app.Addr, Timeout: c.limits.ConnectTimeout})
 		return
 	}
+	x.meter()
 	switch {
 	case x.upgrade: // towards the application it is HTTP/1.1's kind again
 		r.Method = methodGet

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/proxy/balance"
 	"github.com/weft-mesh/weft/proxy/override"
 )
 
@@ -15,6 +16,7 @@ type Workload struct {
 	Service  model.Name     // the service that it stands for, for inbound counters; may be empty
 	Identity string         // SPIFFE ID; empty until SetIdentity
 	Link     netip.AddrPort // where peers are told to dial it; zero: nowhere
+	Zone     string         // where it runs; empty: not known
 	Ports    []AppPort
 }
 
@@ -33,6 +35,7 @@ type local struct {
 	idText   []byte        // Identity, for fields
 	until    time.Duration // when its certificate ends; 0: not known to end
 	draining bool          // takes nothing new from peers
+	meter    balance.Meter // of its applications together
 
 	tokens override.Allowance // for route tokens that it brings
 }

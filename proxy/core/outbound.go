@@ -281,7 +281,7 @@ func (x *exchange) pick(r *message.Request) {
 	c := x.core
 	ep := x.sessionEndpoint()
 	if ep == nil {
-		ep = x.entry.set.Pick(c.now, c.rand(), x.ep)
+		ep = x.entry.set.Pick(c.now, x.wanted(r))
 	}
 	if ep == nil {
 		x.ep = nil
@@ -290,8 +290,9 @@ func (x *exchange) pick(r *message.Request) {
 		return
 	}
 	x.tries++
-	x.ep = ep
+	x.ep, x.pickedAt = ep, c.now
 	ep.Start()
+	c.picked(x)
 	if l := c.near(x, ep); l != nil {
 		x.count(x.port.Port.Protocol, overHop)
 		x.hopTo(l, r)
@@ -494,9 +495,11 @@ func (c *Core) set(src *decide.EndpointSet) *setEntry {
 func (c *Core) mirrorSet(e *setEntry, src *decide.EndpointSet) {
 	e.src = src
 	c.sets[src] = e
+	e.set.Configure(c.balanceConfig(src))
 	for _, left := range e.set.Update(c.now, src.Endpoints) {
 		c.retire(left)
 	}
+	c.watchHealth(e)
 }
 
 // retire closes the pools of an endpoint that left: nothing is sent to it any more.
@@ -551,6 +554,7 @@ func (c *Core) refreshSets() {
 		for _, left := range e.set.Update(c.now, nil) {
 			c.retire(left)
 		}
+		e.health.stop(c)
 		delete(c.sets, e.src)
 		delete(c.setNames, n)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/proxy/balance"
 	"github.com/weft-mesh/weft/proxy/telemetry"
 )
 
@@ -33,7 +34,7 @@ func (c *Core) leftovers() (out []string) {
 		}
 	}
 	for _, e := range c.setNames {
-		if ep := e.set.Pick(c.now, 0, nil); ep != nil && ep.Inflight != 0 {
+		if ep := e.set.Pick(c.now, balance.Request{}); ep != nil && ep.Inflight != 0 {
 			out = append(out, fmt.Sprintf("%s: %d requests in flight", e.name.service, ep.Inflight))
 		}
 	}

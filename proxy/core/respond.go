@@ -56,6 +56,10 @@ func (x *exchange) refuseAs(status, grpc int, code, kind, text string) {
 	if x.finished {
 		return
 	}
+	if x.errand != nil { // nobody reads it, and it says nothing about requests
+		x.downGone()
+		return
+	}
 	x.countRefusal(code)
 	x.failed = x.failed || status >= 500
 	if x.respHead {

@@ -30,6 +30,7 @@ type rig struct {
 	life           time.Duration // of certificates, from the link's start; 0: for ever
 	links          int           // links made
 	heard          []byte        // what the application was last sent
+	applied        int           // how often it was
 }
 
 // host is the driver of one core.
@@ -176,6 +177,7 @@ func (p *pipe) step() bool {
 	case len(p.in) > 0 && p.app:
 		in := p.in
 		r.heard = append(r.heard[:0], in...)
+		r.applied++
 		p.in = p.in[:0]
 		switch {
 		case r.app != nil:

@@ -162,7 +162,7 @@ func served(members []agent.Workload) []core.Workload {
 	out := make([]core.Workload, len(members))
 	for i := range members {
 		m, w := &members[i], &out[i]
-		w.Name, w.Link = model.Name{Namespace: m.Namespace, Name: m.Name}, m.Link
+		w.Name, w.Link, w.Zone = model.Name{Namespace: m.Namespace, Name: m.Name}, m.Link, m.Zone
 		if m.Service != "" {
 			w.Service = model.Name{Namespace: m.Namespace, Name: m.Service}
 		}
