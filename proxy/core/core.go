@@ -8,7 +8,7 @@
 //	detect  what is spoken                        sniff.go
 //	head    a request is complete                 h1server.go, h2server.go
 //	decide  route, backend, filters               outbound.go (callers' side), inbound.go (callees' side)
-//	pick    an endpoint, a connection to it       pool.go
+//	pick    an endpoint, a connection to it       picking.go, pool.go
 //	send    upstream                              h1client.go, h2client.go, raw.go, hop.go
 //	copy    bodies both ways, with back-pressure  exchange.go
 //	finish  count, settle, reuse                  exchange.go
