@@ -328,6 +328,32 @@ func TestARulesOwnFieldsGoFirstAndTheOthersStay(t *testing.T) {
 	}
 }
 
+// TestARuleBuildsOnThePolicyOfEachPort: one route at two ports of different policies.
+func TestARuleBuildsOnThePolicyOfEachPort(t *testing.T) {
+	s, ps := compileText(t, shop+policy("a", onHTTP, "priority: critical")+route(", timeouts: {request: 1s}"))
+	if len(ps) > 0 {
+		t.Fatal(ps)
+	}
+	got := map[uint16]model.Priority{}
+	for _, r := range s.Services[cartName].Routes {
+		if len(r.Ports) != 1 || r.Rules[0].Calls.Timeouts.Request != time.Second {
+			t.Fatalf("%+v", r)
+		}
+		got[r.Ports[0]] = r.Rules[0].Calls.Priority
+	}
+	if want := map[uint16]model.Priority{80: model.PriorityCritical, 81: model.PriorityDefault}; !cmp.Equal(got, want) {
+		t.Errorf("priorities %v, want %v", got, want)
+	}
+	if len(s.Routes) != 1 {
+		t.Errorf("one route has %d statuses", len(s.Routes))
+	}
+	// What is wrong with the route is told once.
+	twice := strings.Replace(route(""), "matches: [{path: {value: /two}}], ", "", 1)
+	if _, ps := compileText(t, shop+policy("a", onHTTP, "priority: critical")+twice); codesOf(ps) != "W1214" {
+		t.Errorf("a match that is never reached at both ports: %v", ps)
+	}
+}
+
 func TestABackendTrafficPolicyIsRead(t *testing.T) {
 	s, ps := compileText(t, shop+`---
 apiVersion: gateway.networking.x-k8s.io/v1alpha1

@@ -78,19 +78,28 @@ func (c *compiler) attach(o *object.Object, kind model.RouteKind, meta *k8s.Obje
 	for _, s := range order {
 		list := ports[s]
 		slices.Sort(list)
-		for _, group := range s.byPolicy(slices.Compact(list)) {
+		list = slices.Compact(list)
+		for _, group := range s.byPolicy(list) {
 			r := base
-			if len(group) < len(s.model.Ports) {
-				r.Ports = group
-			}
+			r.Ports = s.partly(group)
 			r.Rules = c.ruleCalls(o, kind, base.Rules, rs.wishes, s.policyAt(group))
 			s.model.Routes = append(s.model.Routes, r)
-			c.attached = append(c.attached, attached{o, s, &r})
 		}
+		whole := base
+		whole.Ports = s.partly(list)
+		c.attached = append(c.attached, attached{o, s, &whole})
 	}
 	if len(order) == 0 {
 		c.ruleCalls(o, kind, base.Rules, rs.wishes, nil) // what is wrong with them is worth saying
 	}
+}
+
+// partly gives ports as a route has them: nil for all.
+func (s *service) partly(ports []uint16) []uint16 {
+	if len(ports) < len(s.model.Ports) {
+		return ports
+	}
+	return nil
 }
 
 // byPolicy groups ports of a service that have the same policy, in order: the rules of a route build
