@@ -53,9 +53,11 @@ type HTTPRouteRetry struct {
 	// Codes are the response statuses that cause another try, beside a connection that breaks and a try
 	// that takes too long.
 	Codes []int32 `json:"codes,omitempty" rule:"min=400,max=599,unique"`
-	// Attempts is how many tries may follow the first. weft makes at most 10: more only multiply an outage.
+	// Attempts is how many tries may follow the first; not given: what the Service's policy says, 2 by
+	// default. weft makes at most 10: more only multiply an outage.
 	Attempts *int32 `json:"attempts,omitempty" rule:"min=1,max=100"`
-	// Backoff is the shortest wait between tries.
+	// Backoff is the first wait between tries, of which a random part is taken; not given: what the
+	// Service's policy says, 25ms by default.
 	Backoff string `json:"backoff,omitempty" rule:"format=duration"`
 }
 
