@@ -89,20 +89,34 @@ func TestAnEndpointThatCannotBeConnectedToIsEjectedAtOnceAndTheRequestGoesElsewh
 	}
 }
 
-func TestARequestThatItsCallerGaveUpIsNoFailureOfTheEndpoint(t *testing.T) {
+func TestARequestThatItsCallerGaveUpIsNeitherFailureNorSuccessOfTheEndpoint(t *testing.T) {
 	r := newRig(t, nil, Limits{})
+	answer := r.answer
+	r.answer = []byte("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+	r.fetch(r.dial(), "")
+	giveUp(r, 20)
+	if row := r.rows(t)[0]; row.Success != 0 || row.Inflight != 0 {
+		t.Errorf("after one that failed: success %v, in flight %d", row.Success, row.Inflight)
+	}
+	r = newRig(t, nil, Limits{})
+	r.answer = answer
+	r.fetch(r.dial(), "")
+	giveUp(r, 20)
+	if row := r.rows(t)[0]; row.Success != 1 || row.Inflight != 0 {
+		t.Errorf("after one that succeeded: success %v, in flight %d", row.Success, row.Inflight)
+	}
+}
+
+// giveUp has callers go away before they have their answer.
+func giveUp(r *rig, n int) {
 	r.mute = true
-	for range 20 {
+	for range n {
 		c := r.dial()
 		c.send(request(""))
 		r.settle()
 		c.other.eof, c.other.gone = true, true
 		r.client.core.Closed(c.other.conn, errReset)
 		r.settle()
-	}
-	row := r.rows(t)[0]
-	if row.Success != 1 || row.Inflight != 0 {
-		t.Errorf("success %v, in flight %d", row.Success, row.Inflight)
 	}
 }
 
