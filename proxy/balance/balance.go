@@ -169,8 +169,9 @@ func (s *Set) Update(now time.Duration, eps []model.Endpoint) (left []*Endpoint)
 		}
 	}
 	s.order()
-	s.stale, s.hashed.stale = true, true
+	s.hashed.stale = true
 	s.fewer(now)
+	s.refresh(now)
 	return left
 }
 
@@ -182,6 +183,15 @@ func (s *Set) leave(e *Endpoint) {
 		s.ejected--
 	}
 	s.pool.forget(e)
+}
+
+// Usable are the endpoints that may be picked at present. The slice is the set's own and good until
+// its next change.
+func (s *Set) Usable(now time.Duration) []*Endpoint {
+	if s.stale || now >= s.refreshAt {
+		s.refresh(max(now, s.now))
+	}
+	return s.usable
 }
 
 // Len is the number of endpoints, usable or not.

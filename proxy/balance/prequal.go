@@ -15,7 +15,7 @@ const (
 	poolSize     = 16
 	replyLife    = time.Second
 	hotQuantile  = 0.84 // of the numbers in flight that were heard of: those above are hot
-	probePick    = 0.25 // probes a request, beside the replies that ride on responses,
+	probePick    = 0.1  // probes a request, beside the replies that ride on responses,
 	probeSecond  = 50.0 // and a second, so that few requests do not mean few replies
 	probeBurst   = 3.0
 	heardOf      = 64  // numbers in flight that are remembered
@@ -52,11 +52,11 @@ type replies struct {
 
 // Reply takes what the endpoint says: how many requests it has in flight, and the latency of those
 // that finished when it had about so many. What cannot be, or is far from what was seen, is counted
-// and ignored.
-func (e *Endpoint) Reply(now time.Duration, inflight int, latency time.Duration) {
+// and ignored, which it reports.
+func (e *Endpoint) Reply(now time.Duration, inflight int, latency time.Duration) (believed bool) {
 	s := e.set
 	if s == nil {
-		return
+		return true
 	}
 	n, l := float64(inflight), float64(latency)
 	if l == 0 { // it has not served any yet
@@ -64,10 +64,11 @@ func (e *Endpoint) Reply(now time.Duration, inflight int, latency time.Duration)
 	}
 	if n < 0 || n > maxReported || l < 0 || l > maxLatency || e.latency(now) > contradicted*l+allowance {
 		s.counts.Lies++
-		return
+		return false
 	}
 	s.pool.add(reply{e: e, inflight: max(n, float64(e.Inflight)), latency: l, at: now})
 	s.pool.note(n, &s.scratch)
+	return true
 }
 
 // add puts a reply into the pool, in place of an older one of the same endpoint, or of the oldest.

@@ -32,19 +32,19 @@ type report struct {
 	known  bool
 }
 
-// Report takes what an endpoint says about itself. What cannot be true is counted and ignored; what
-// may be a lie changes its weight within bounds.
-func (e *Endpoint) Report(now time.Duration, l Load) {
+// Report takes what an endpoint says about itself. What cannot be true is counted and ignored, which it
+// reports; what may be a lie changes its weight within bounds.
+func (e *Endpoint) Report(now time.Duration, l Load) (believed bool) {
 	s := e.set
 	if s == nil || !s.policy().Balance.LoadReports {
-		return
+		return true
 	}
 	if !believable(l.QPS, maxQPS) || !believable(l.EPS, maxQPS) || !believable(l.Utilization, maxUsed) || l.EPS > l.QPS*2+1 {
 		s.counts.Lies++
-		return
+		return false
 	}
 	if l.QPS == 0 || l.Utilization == 0 {
-		return // it does not say
+		return true // it does not say
 	}
 	r := &e.report
 	if !r.known || now-r.last >= reportLife || now < r.first {
@@ -53,6 +53,7 @@ func (e *Endpoint) Report(now time.Duration, l Load) {
 	}
 	r.last, r.used = now, l.Utilization
 	r.weight = l.QPS / (l.Utilization + l.EPS/l.QPS*errorPenalty)
+	return true
 }
 
 // believable reports whether a figure is a number from 0 to a bound.

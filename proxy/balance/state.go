@@ -25,11 +25,8 @@ type Row struct {
 
 // AppendState appends a row for each endpoint, in the order of the last Update.
 func (s *Set) AppendState(now time.Duration, rows []Row) []Row {
-	if s.stale || now >= s.refreshAt {
-		s.refresh(max(now, s.now))
-	}
 	mean := 0.0
-	for _, e := range s.usable {
+	for _, e := range s.Usable(now) {
 		mean += e.weight / float64(len(s.usable))
 	}
 	for _, e := range s.all {

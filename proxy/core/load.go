@@ -25,7 +25,7 @@ var (
 	askHost     = []byte("weft")
 )
 
-// Probes are answered for each link as often as this; a caller's proxy sends one for four requests, and
+// Probes are answered for each link as often as this; a caller's proxy sends one for ten requests, and
 // 50 a second. Beyond it they are refused, so that they cost less than the requests do.
 const (
 	asksPerSecond = 1000

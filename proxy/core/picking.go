@@ -195,9 +195,7 @@ func (x *exchange) noteHead(r *message.Response) {
 		x.ep.LeaveAlone(x.core.now, retryAfter(message.Get(r.Fields, "retry-after")))
 	}
 	if v := message.Get(r.Fields, fieldLoad); v != nil {
-		if n, took, ok := parseLoad(v); ok {
-			x.ep.Reply(x.core.now, n, took)
-		} else {
+		if n, took, ok := parseLoad(v); !ok || !x.ep.Reply(x.core.now, n, took) {
 			x.core.shard.Refused("W3341")
 		}
 		r.Fields = message.Delete(r.Fields, fieldLoad) // it was for us
@@ -228,11 +226,9 @@ func (x *exchange) noteReports(fields []message.Field) {
 		default:
 			continue
 		}
-		if err != nil {
+		if err != nil || !ep.Report(x.core.now, l) {
 			x.core.shard.Refused("W3341")
-			continue
 		}
-		ep.Report(x.core.now, l)
 	}
 }
 

@@ -1,7 +1,9 @@
 package core
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/proxy/balance"
+	"github.com/weft-mesh/weft/proxy/telemetry"
 	"github.com/weft-mesh/weft/test/allocs"
 )
 
@@ -335,5 +338,100 @@ func TestARequestByAnyAlgorithmAllocatesNothing(t *testing.T) {
 			c := r.dial()
 			allocs.None(t, 200, func() { roundTrip(t, r, c, rigRequest) })
 		})
+	}
+}
+
+// told is what the log of a rig's client is told from now on.
+func (r *rig) told() *bytes.Buffer {
+	var out bytes.Buffer
+	r.client.core.log = slog.New(slog.NewTextHandler(&out, nil))
+	return &out
+}
+
+// counted makes a core count from now on what it refuses, and gives how often it was for a reason.
+func counted(t *testing.T, c *Core) func(code string) int {
+	r := telemetry.NewRegistry(1)
+	c.shard = r.Shard(0)
+	return func(code string) int {
+		var out strings.Builder
+		if err := r.WritePrometheus(&out); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(out.String()) {
+			n := 0
+			if _, err := fmt.Sscanf(line, "weft_refused_total{code=\""+code+"\"} %d", &n); err == nil {
+				return n
+			}
+		}
+		return 0
+	}
+}
+
+func TestEjectionsAndFailedHealthChecksAreTold(t *testing.T) {
+	r := newRig(t, nil, Limits{})
+	log := r.told()
+	r.publish(withPolicy(func(*model.Policy) {}), plainEndpoint(1), plainEndpoint(2))
+	r.refuse = plainEndpoint(1).Addr
+	for range 20 {
+		r.fetch(r.dial(), "")
+	}
+	if got := log.String(); strings.Count(got, "W3342") != 1 || !strings.Contains(got, "workload=shop/cart-1") {
+		t.Errorf("of an ejection the log says %s", got)
+	}
+	r, ill, _ := watched(t, model.HealthCheck{}, plainEndpoint(1))
+	log = r.told()
+	*ill = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"
+	r.fetch(r.dial(), "")
+	r.pass(4*time.Second, 10*time.Millisecond)
+	if got := log.String(); strings.Count(got, "W3343") != 1 || !strings.Contains(got, "status=503") {
+		t.Errorf("of an endpoint that is not healthy the log says %s", got)
+	}
+	*ill = ""
+	r.pass(4*time.Second, 10*time.Millisecond)
+	if got := log.String(); !strings.Contains(got, "endpoint is healthy again") {
+		t.Errorf("of one that is again the log says %s", got)
+	}
+}
+
+func TestReportsThatAreNotBelievedAreCounted(t *testing.T) {
+	for _, report := range []string{"TEXT rps_fractional=x", "TEXT rps_fractional=1e12,cpu_utilization=0.5", "JSON {"} {
+		r := newRig(t, nil, Limits{})
+		r.answer = []byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nEndpoint-Load-Metrics: " + report + "\r\n\r\n")
+		counts := counted(t, r.client.core)
+		if got := r.fetch(r.dial(), ""); !strings.HasPrefix(got, "HTTP/1.1 200") {
+			t.Errorf("%s: got %q", report, got)
+		}
+		if n := counts("W3341"); n != 1 {
+			t.Errorf("%s: counted %d times", report, n)
+		}
+	}
+}
+
+// A caller's proxy that asks and asks costs the callee little, and does itself no good.
+func TestAStormOfProbesIsRefusedAndRequestsAreNotAffected(t *testing.T) {
+	r := newRig(t, nil, Limits{})
+	r.publish(withPolicy(func(p *model.Policy) { p.Balance.Algorithm = model.Prequal }), rigEndpoint)
+	c := r.dial()
+	r.fetch(c, "")
+	var ep *balance.Endpoint
+	for e := range r.set(t).All {
+		ep = e
+	}
+	before, counts := r.applied, counted(t, r.server.core)
+	for range 3 * asksBurst {
+		r.client.core.ask(r.client.core.locals[0], ep)
+	}
+	r.pass(time.Millisecond, 100*time.Microsecond)
+	if n := counts("W3340"); n < asksBurst || n > 3*asksBurst {
+		t.Errorf("of %d probes at once %d were refused", 3*asksBurst, n)
+	}
+	if r.applied != before {
+		t.Errorf("the application got %d of them", r.applied-before)
+	}
+	if got := r.fetch(c, ""); !strings.HasPrefix(got, "HTTP/1.1 200") {
+		t.Errorf("a request got %q", got)
+	}
+	if row := r.rows(t)[0]; row.Success != 1 || row.Inflight != 0 || row.State != balance.Ready {
+		t.Errorf("refused probes were held against the endpoint: %+v", row)
 	}
 }
