@@ -129,9 +129,11 @@ func TestReasonsTellWhichFaultsAreMade(t *testing.T) {
 	table := compile(t, policed(withFaults(
 		model.Fault{PerMillion: all, Delay: 2 * time.Second},
 		model.Fault{PerMillion: 500, Status: 503, GRPC: 14, Headers: []model.ValueMatch{{Name: "x-a", Value: "1"}}},
+		model.Fault{PerMillion: all, Status: 504, Headers: []model.ValueMatch{{Name: "x-b", Value: "1"}}},
 		model.Fault{PerMillion: 0, Reset: true, BytesPS: 1000},
 	)))
-	q, _ := query(t, table, request("GET /"))
+	q, _ := query(t, table, request("GET / cart x-a=1"))
+	q.Rand = 1
 	var why decide.Reasons
 	table.Decide(q, &why)
 	want := `faults | | | chosen | delay 2s; 100 % of requests

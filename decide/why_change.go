@@ -26,13 +26,16 @@ func (w *Reasons) session(d *Decision) {
 	w.add(StepSession, object, "", outcome, detail)
 }
 
-// faults tells which faults were possible, and which the query's number chose.
+// faults tells which faults a request like this one may get, and which the query's number chose.
 func (w *Reasons) faults(q *Query, d *Decision) {
 	if d.Action != Forward || q.Opaque {
 		return
 	}
 	list := d.possibleFaults()
 	for i := range list {
+		if !list[i].hit(q) {
+			continue
+		}
 		outcome := Missed
 		if d.faults&(1<<i) != 0 {
 			outcome = Chosen
