@@ -26,7 +26,8 @@ type Server struct {
 	Registry *telemetry.Registry
 	// State gives what /state shows; it is marshalled as JSON.
 	State func() any
-	// Sets gives how the balancers see the endpoints of the services in use, for /balance.
+	// Sets gives how the balancers see the endpoints of the services in use, for /balance and
+	// /metrics; nil: nobody knows. It is called from many goroutines.
 	Sets func() []report.Set
 	// Ready tells whether the proxy serves.
 	Ready func() bool
@@ -102,7 +103,9 @@ func ListenUnix(path string) (net.Listener, error) {
 
 func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("content-type", telemetry.ContentType)
-	s.Registry.WritePrometheus(w) //nolint:errcheck // the client went away
+	if s.Registry.WritePrometheus(w) == nil && s.Sets != nil {
+		telemetry.WriteSets(w, s.Sets()) //nolint:errcheck // the client went away
+	}
 }
 
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {

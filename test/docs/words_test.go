@@ -185,6 +185,9 @@ func TestTheMetricsAreThoseThatProxiesPublish(t *testing.T) {
 	if err := telemetry.NewRegistry(1).WritePrometheus(&page); err != nil {
 		t.Fatal(err)
 	}
+	if err := telemetry.WriteSets(&page, nil); err != nil {
+		t.Fatal(err)
+	}
 	real := map[string]bool{}
 	for _, m := range published.FindAllStringSubmatch(page.String(), -1) {
 		real[m[1]] = true
