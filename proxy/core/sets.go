@@ -36,19 +36,31 @@ func (c *Core) tellSet(k report.SetKey, e *setEntry) report.Set {
 		out.Algorithm = e.src.Policy.Balance.Algorithm.String()
 	}
 	c.setRows = e.set.AppendState(c.now, c.setRows[:0])
-	for _, wanted := range []func(*balance.Row) bool{
-		func(r *balance.Row) bool { return r.State != balance.Ready },
-		func(r *balance.Row) bool { return r.State == balance.Ready && !r.Outside },
-		func(r *balance.Row) bool { return r.State == balance.Ready && r.Outside },
-	} {
+	n := min(len(c.setRows), report.MaxSetEndpoints)
+	out.Endpoints = make([]report.Endpoint, 0, n)
+	for rank := 0; rank < ranks && len(out.Endpoints) < n; rank++ {
 		for i := range c.setRows {
-			if r := &c.setRows[i]; len(out.Endpoints) < report.MaxSetEndpoints && wanted(r) {
+			if r := &c.setRows[i]; rankOf(r) == rank && len(out.Endpoints) < n {
 				out.Endpoints = append(out.Endpoints, tellEndpoint(r, c.now))
 			}
 		}
 	}
-	out.Omitted = len(c.setRows) - len(out.Endpoints)
+	out.Omitted = len(c.setRows) - n
 	return out
+}
+
+const ranks = 3
+
+// rankOf orders endpoints for which there may be no room: what is not as it should be, what is in
+// use, what is not.
+func rankOf(r *balance.Row) int {
+	switch {
+	case r.State != balance.Ready:
+		return 0
+	case !r.Outside:
+		return 1
+	}
+	return 2
 }
 
 func tellEndpoint(r *balance.Row, now time.Duration) report.Endpoint {

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -81,11 +82,17 @@ func TestASetOfManyEndpointsIsCutOff(t *testing.T) {
 		e.Workload.Name = fmt.Sprint("cart-", i)
 		eps = append(eps, e)
 	}
+	last := &eps[len(eps)-1]
+	last.Draining = true
 	r.publish(&model.Service{Name: rigService, Ports: []model.Port{{Port: 80, Protocol: model.ProtocolHTTP}}}, eps...)
 	r.dial().send([]byte("GET / HTTP/1.1\r\nHost: cart\r\n\r\n"))
 	r.settle()
-	if got := r.client.core.Sets(report.SetKey{}, 1); len(got) != 1 || len(got[0].Endpoints) != report.MaxSetEndpoints || got[0].Omitted != 5 {
-		t.Errorf("%d sets, want one with %d endpoints and 5 omitted", len(got), report.MaxSetEndpoints)
+	got := r.client.core.Sets(report.SetKey{}, 1)
+	if len(got) != 1 || len(got[0].Endpoints) != report.MaxSetEndpoints || got[0].Omitted != 5 {
+		t.Fatalf("%d sets, want one with %d endpoints and 5 omitted", len(got), report.MaxSetEndpoints)
+	}
+	if !slices.ContainsFunc(got[0].Endpoints, func(e report.Endpoint) bool { return e.Workload == last.Workload }) {
+		t.Error("the one that leaves is among the omitted, and it is what somebody may wonder about")
 	}
 }
 
