@@ -20,8 +20,8 @@ func (a *app) lbVerb() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lb SERVICE",
 		Short: "Show how callers' proxies see the endpoints of a service",
-		Long: `Shows, for each proxy that sends requests to the service, what its balancer thinks of each
-endpoint: the latency that it expects, requests in flight, weight, and the state with how long it
+		Long: `Shows, for each proxy that sends requests to the service, or to one that its routes lead to, what
+its balancer thinks of each endpoint: the latency that it expects, requests in flight, weight, and the state with how long it
 has lasted:
 
   ready        is chosen

@@ -22,7 +22,8 @@ import (
 // maxShownSets bounds one answer: some 10 MB if each set is full.
 const maxShownSets = 2000
 
-// Balance implements pb.MeshServer: how proxies see the endpoints of a service.
+// Balance implements pb.MeshServer: how proxies see the endpoints of a service, and of those that
+// its routes lead to.
 func (s *meshService) Balance(_ context.Context, req *pb.BalanceRequest) (*pb.BalanceReply, error) {
 	snap := s.disco.Current()
 	var of map[string]bool // proxies; nil: all
@@ -32,10 +33,10 @@ func (s *meshService) Balance(_ context.Context, req *pb.BalanceRequest) (*pb.Ba
 			return nil, wire.Status(codes.NotFound, err)
 		}
 	}
-	service := wire.ToName(req.GetService())
+	asked := wire.ToName(req.GetService())
+	targets := targetsOf(asked, snap)
 	sets := s.sets(func(proxy string, k report.SetKey) bool {
-		return (of == nil || of[proxy]) && (service.Namespace == "" || service.Namespace == k.Service.Namespace) &&
-			(service.Name == "" || service.Name == k.Service.Name)
+		return (of == nil || of[proxy]) && (matchesName(asked, k.Service) || targets[k.Service])
 	})
 	workloads := map[string][]model.Name{}
 	proxies := s.disco.Proxies()
@@ -51,6 +52,33 @@ func (s *meshService) Balance(_ context.Context, req *pb.BalanceRequest) (*pb.Ba
 		out.Sets = append(out.Sets, x)
 	}
 	return out, nil
+}
+
+// matchesName reports whether a name is the one asked for; what is empty in that is any.
+func matchesName(asked, n model.Name) bool {
+	return (asked.Namespace == "" || asked.Namespace == n.Namespace) && (asked.Name == "" || asked.Name == n.Name)
+}
+
+// targetsOf gives the services that routes of a service lead to: callers name that, and proxies choose
+// among the endpoints of these.
+func targetsOf(asked model.Name, snap *snapshot.Snapshot) map[model.Name]bool {
+	out := map[model.Name]bool{}
+	if asked.Name == "" {
+		return out
+	}
+	for n, svc := range snap.Services {
+		if !matchesName(asked, n) {
+			continue
+		}
+		for i := range svc.Routes {
+			for j := range svc.Routes[i].Rules {
+				for _, b := range svc.Routes[i].Rules[j].Backends {
+					out[b.Service] = true
+				}
+			}
+		}
+	}
+	return out
 }
 
 // sets gives what connected proxies told of their endpoint sets. What a stream claims to be of a

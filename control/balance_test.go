@@ -102,6 +102,35 @@ func TestHowProxiesSeeAServiceIsToldWhileTheyAreThere(t *testing.T) {
 	fromStatus(t, err, "W2402")
 }
 
+// Callers name a service, and its routes lead to others.
+func TestTheEndpointsBehindAServicesRoutesAreShownWithIt(t *testing.T) {
+	m := newMesh(t)
+	m.write("front.yaml", `apiVersion: v1
+kind: Service
+metadata: {name: front, namespace: shop}
+spec: {selector: {app: front}, ports: [{port: 80}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: front, namespace: shop}
+spec:
+  parentRefs: [{group: "", kind: Service, name: front}]
+  rules: [{backendRefs: [{name: cart, port: 80}]}]
+`)
+	m.up()
+	m.join(workload("cart", 8081)).ready()
+	s := &teller{}
+	s.tell(cartSet(report.EndpointReady))
+	m.join(telling("web", s)).ready()
+	client := m.mesh()
+	await(t, "cart is shown for front", func() bool {
+		return slices.Equal(balanceOf(t, client, &pb.BalanceRequest{Service: &pb.Name{Namespace: "shop", Name: "front"}}), []string{"shop/web ENDPOINT_READY"})
+	})
+	if got := balanceOf(t, client, &pb.BalanceRequest{Service: &pb.Name{Namespace: "shop", Name: "web"}}); len(got) != 0 {
+		t.Errorf("%q is shown for web", got)
+	}
+}
+
 // The control plane keeps no state of proxies on disk: they tell it anew.
 func TestARestartedControlPlaneIsToldAgain(t *testing.T) {
 	m := newMesh(t)

@@ -1187,7 +1187,7 @@ func (x *StatRow) GetShed() []*Refusal {
 
 type BalanceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Service       *Name                  `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`     // an empty namespace or name means all
+	Service       *Name                  `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`     // and those that its routes lead to; an empty namespace or name means all
 	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`           // only of proxies of this workload, "ns/name" or "name"; empty: of all
 	Namespace     string                 `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"` // default namespace of from
 	unknownFields protoimpl.UnknownFields
