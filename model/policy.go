@@ -160,7 +160,7 @@ type Retry struct {
 // (Finagle's RetryBudget; GEP-3388 for the fields of XBackendTrafficPolicy).
 type RetryBudget struct {
 	Percent      int           // of requests. 20; 0 to 100
-	MinPerSecond int           // beside it. 10; 0 to 10,000
+	MinPerSecond int           // what may be repeated whatever the share is. 10; 0 to 10,000
 	Window       time.Duration // how long a request counts. 10 s; 1 s to 1 min
 }
 
