@@ -25,6 +25,7 @@ import (
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/proxy/balance"
 	"github.com/weft-mesh/weft/proxy/override"
+	"github.com/weft-mesh/weft/proxy/resilience"
 	"github.com/weft-mesh/weft/proxy/telemetry"
 )
 
@@ -91,6 +92,8 @@ type Config struct {
 	Workloads []Workload
 	// Own lists the proxy's own listening addresses: never a destination (loops).
 	Own []netip.AddrPort
+	// Shared is what the cores of the proxy's other loops were given too; nil: there are none.
+	Shared *Shared
 }
 
 // Core is the machine of one loop. Not safe for concurrent use: its driver calls it from one
@@ -100,6 +103,7 @@ type Core struct {
 	limits Limits
 	locals []*local
 	own    []netip.AddrPort
+	shared *Shared
 	rand   func() uint64
 	shard  *telemetry.Shard
 	log    *slog.Logger
@@ -149,6 +153,9 @@ type Core struct {
 
 	hopRequest message.Request // of the localHop that is being given one
 	hopFields  []message.Field
+	timed      [2]timed // of callers' and of callees' sides
+	number     []byte   // scratch of text
+	bodies     bodies
 
 	freeX    []*exchange
 	spent    []*exchange // ended in this batch
@@ -195,6 +202,8 @@ type setEntry struct {
 
 	usedAt time.Duration // the last pick
 	health *healthWatch  // nil: no health checks
+	spent     []*spending
+	latencies *resilience.Latencies // of answers, if requests are hedged
 }
 
 // maxWindowGrowth bounds, beyond the base windows, what bulk transfers of a loop may have under way
@@ -204,7 +213,7 @@ const maxWindowGrowth = 16 << 20
 // New makes a Core that knows no service yet.
 func New(cfg Config) *Core {
 	c := &Core{
-		host: cfg.Host, limits: cfg.Limits.withDefaults(), locals: newLocals(cfg.Workloads), own: cfg.Own,
+		host: cfg.Host, limits: cfg.Limits.withDefaults(), locals: newLocals(cfg.Workloads), own: cfg.Own, shared: cfg.Shared,
 		rand: cfg.Rand, shard: cfg.Shard, log: cfg.Log, now: cfg.Now,
 		sets:          map[*decide.EndpointSet]*setEntry{},
 		setNames:      map[setName]*setEntry{},
@@ -215,6 +224,9 @@ func New(cfg Config) *Core {
 		opaque:        map[model.Name]map[uint16]bool{},
 		windowGrowth:  maxWindowGrowth,
 		wall:          wall{read: cfg.Wall},
+	}
+	if c.shared == nil {
+		c.shared = NewShared(1, len(c.locals))
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)

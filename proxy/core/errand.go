@@ -29,7 +29,7 @@ const refusedStream = h2.RefusedStream
 func (c *Core) newErrand(l *local, ep *balance.Endpoint, e *errand) *exchange {
 	x := c.newExchange(l, e)
 	x.errand, x.mirror = e, true
-	x.ep, x.pickedAt = ep, c.now
+	x.ep, x.tryAt = ep, c.now
 	x.reqDone, x.heldEnd = true, true
 	return x
 }

@@ -63,9 +63,25 @@ type exchange struct {
 	entry *setEntry
 	ep    *balance.Endpoint
 	pool  *pool
-	tries int
 
-	pickedAt time.Duration // when ep was
+	// Of its tries, see retry.go, hedge.go, deadline.go.
+	tries    int
+	attempt  int               // which try of its caller's the request is, as far as it says
+	avoid    *balance.Endpoint // the one that failed last
+	tryAt    time.Duration     // when the present try began
+	tryUntil time.Duration     // and when it is given up; 0: with the exchange
+	try      timer             // until then, or until the next try begins
+	pausing  bool              // the latter
+	holds    bool              // held is kept when it has been sent
+	spending *spending
+	late     timer // then a hedge begins
+	hedging  *exchange
+	hedges   int
+	hedge    hedge         // that the exchange is
+	until    time.Duration // when the request is given up; 0: never
+	told     bool          // the request says so
+	overH2   bool          // a copy of a request that was spoken in HTTP/2
+
 	errand   *errand       // the proxy's own; nil: somebody asked for it
 	asked    bool          // inbound: the caller's proxy wants to know the load
 	metered  bool          // inbound: the meter knows of it
@@ -145,10 +161,8 @@ const maxSpare = 4 << 10
 func (x *exchange) release() {
 	c := x.core
 	keep := exchange{core: c, arena: x.arena[:0], sfields: x.sfields[:0], held: x.held[:0], sni: x.sni[:0], origin: x.origin[:0], mirrors: x.mirrors[:0]}
-	keep.deadline.fire = x.deadline.fire
-	if cap(keep.held) > maxSpare {
-		keep.held = nil
-	}
+	keep.deadline.fire, keep.try.fire, keep.late.fire = x.deadline.fire, x.try.fire, x.late.fire
+	keep.dropHeld()
 	if cap(keep.arena) > maxSpare {
 		keep.arena = nil
 	}
@@ -211,20 +225,30 @@ func (x *exchange) attach(up upSide, r *message.Request) {
 	x.up = up
 	trailed := x.trailed
 	end := x.heldEnd && len(x.held) == 0 && trailed == nil && !x.upgrade && !x.connect
-	up.request(x, r, end)
-	if x.finished || x.up != up || end {
+	up.request(x, x.withTime(up, r), end)
+	if x.finished || x.up != up {
+		return
+	}
+	if end {
+		x.awaitHedge()
 		return
 	}
 	if len(x.held) > 0 || x.heldEnd {
 		held, heldEnd := x.held, x.heldEnd && trailed == nil && !x.upgrade
-		x.kept = x.kept && len(held) == 0 && trailed == nil
-		x.held, x.trailed = x.held[:0], nil
-		x.countParked(0)
+		x.trailed = nil
+		if !x.stillHolds(trailed) {
+			x.kept = x.kept && len(held) == 0 && trailed == nil
+			x.held = x.held[:0]
+			x.countParked(0)
+		}
 		if up.sendUp(x, held, heldEnd) <= highWater {
 			x.creditRequest()
 		}
 		if trailed != nil && x.up == up {
 			up.trailersUp(x, trailed)
+		}
+		if x.up == up {
+			x.awaitHedge()
 		}
 	}
 }
@@ -247,9 +271,16 @@ func (x *exchange) reqData(p []byte, end bool) {
 		return
 	}
 	x.owedDown += len(p)
-	x.kept = x.kept && len(p) == 0
+	if x.holds {
+		x.hold(p, end)
+	} else {
+		x.kept = x.kept && len(p) == 0
+	}
 	if x.up.sendUp(x, p, end) <= highWater && !x.finished {
 		x.creditRequest()
+	}
+	if end {
+		x.awaitHedge()
 	}
 	x.checkDone()
 }
@@ -277,6 +308,8 @@ func (x *exchange) reqTrailers(f []message.Field) {
 	}
 	x.reqDone = true
 	x.mirrorData(nil, true)
+	x.letGo()
+	x.kept = false // they are not
 	x.up.trailersUp(x, f)
 	x.checkDone()
 }
@@ -324,7 +357,7 @@ func (x *exchange) response(r *message.Response, end bool) {
 		x.down.respond(x, r, false)
 		return
 	}
-	if x.ds == nil && x.answeredOverH2() { // what came over HTTP/2 may not be sayable in HTTP/1
+	if x.ds == nil && !x.isHedge() && x.answeredOverH2() { // what came over HTTP/2 may not be sayable in HTTP/1
 		if err := h1.CheckResponse(r); err != nil {
 			x.dropUp(h2.Cancel)
 			x.fail(failBadResponse.because(err))
@@ -332,12 +365,18 @@ func (x *exchange) response(r *message.Response, end bool) {
 		}
 	}
 	x.noteHead(r)
+	if x.retryAnswer(r, end) {
+		return
+	}
+	x.endHedge()
+	x.letGo()
 	x.status = r.Status
 	x.respHead = true
 	x.headAt = x.core.now
 	if r.Status == 101 || x.connect && r.Status/100 == 2 {
 		x.tunnel = true
 		x.core.wheel.disarm(&x.deadline) // a route's timeout is for a response, not for a conversation
+		x.core.wheel.disarm(&x.try)
 	} else if x.upgrade { // declined: an ordinary response; the request has ended with its head
 		x.upgrade, x.declined = false, true
 		x.reqDone = true
@@ -351,9 +390,13 @@ func (x *exchange) response(r *message.Response, end bool) {
 	if r.Status >= 500 {
 		x.failed = true
 	}
-	if !x.inbound {
-		x.d.ApplyResponse(r, x.origin, &x.core.scratch)
-		x.tellSession(r)
+	if !x.isHedge() { // or they are done with when the first has the answer
+		if !x.inbound {
+			x.noteLatency()
+			x.d.ApplyResponse(r, x.origin, &x.core.scratch)
+			x.tellSession(r)
+		}
+		x.noteTries(r, end)
 	}
 	x.down.respond(x, r, end)
 	if end {
@@ -399,7 +442,7 @@ func (x *exchange) respTrailers(f []message.Field) {
 		x.noteGRPC(f)
 	}
 	x.noteReports(f)
-	if x.ds == nil && x.answeredOverH2() && h1.CheckTrailers(f) != nil {
+	if x.ds == nil && !x.isHedge() && x.answeredOverH2() && h1.CheckTrailers(f) != nil {
 		f = nil
 	}
 	x.down.trailersDown(x, f)
@@ -455,8 +498,10 @@ func (x *exchange) finish() {
 	if x.series != nil {
 		x.series.End(x.status, x.failed, x.grpcFailed, took, x.sent, x.got)
 	}
-	if x.ep != nil {
-		x.settle()
+	x.settleTry(x.failed)
+	x.endHedge()
+	if x.failed && x.entry != nil && !x.mirror && !x.isHedge() {
+		c.shared.callFailed(x.local, c.now)
 	}
 	x.unmeter()
 	for _, m := range x.mirrors {
@@ -503,11 +548,12 @@ const (
 	goneBroken                  // the request may have been processed
 )
 
-// maxTries bounds the attempts for one request, each on another endpoint if there is one.
+// maxTries bounds the connections to an application on which one request meets its end.
 const maxTries = 3
 
 // upGone: the upstream broke or was never there. What was provably not processed is tried again
-// elsewhere; on a stale connection only what may be repeated (see pool.take).
+// elsewhere, other requests as far as the policy says (see retry.go); on a stale connection to an
+// application what may be repeated (see pool.take).
 func (x *exchange) upGone(why gone, f failure) {
 	if x.finished {
 		return
@@ -515,22 +561,19 @@ func (x *exchange) upGone(why gone, f failure) {
 	x.up = nil
 	x.us = nil
 	x.unburden()
-	if x.ep != nil {
-		x.settleGone(why)
+	if x.isHedge() {
+		x.hedge.lost(why, f)
+		return
 	}
-	again := why != goneBroken && x.kept && !x.respHead && !x.mirror && x.tries < maxTries
-	if why == goneStale { // kept while it waited, it may still be a request that must not run twice
-		again = again && x.replayable(&x.saved)
-	}
+	x.settleGone(why)
 	switch {
-	case again && x.entry != nil:
-		x.pick(&x.saved) // x.ep is what to avoid
-	case again && why == goneStale:
+	case x.hedging != nil: // its answer is waited for
+	case x.again(why.cause()):
+	case why == goneStale && x.entry == nil && x.kept && !x.respHead && x.tries+1 < maxTries && x.attempt <= 1 && x.replayable(&x.saved):
 		x.tries++
 		p := x.core.poolFor(x.pool.key, x.pool.dial) // the last connection may have taken its pool along
 		p.take(x, &x.saved)
 	default:
-		x.ep = nil
 		x.failed = true
 		if x.respHead {
 			code := x.resetCode
@@ -580,7 +623,7 @@ func (x *exchange) expire() {
 		x.fail(f)
 		return
 	}
-	if x.waitSvc != (model.Name{}) {
+	if x.waitSvc != (model.Name{}) && (x.until == 0 || x.core.now < x.until) {
 		x.core.leaveQueues(x)
 		x.fail(failDiscovery)
 		return
@@ -591,5 +634,5 @@ func (x *exchange) expire() {
 		x.finish()
 		return
 	}
-	x.fail(failTimeout)
+	x.fail(x.overdue())
 }

@@ -232,6 +232,9 @@ func (c *Core) forPeer(fields []message.Field, x *exchange) []message.Field {
 	if x.asksForLoad() {
 		f = append(f, message.Field{Name: nameLoadAsk, Value: valueYes})
 	}
+	if n := x.nth(); n > 1 {
+		f = append(f, message.Field{Name: nameAttempt, Value: c.text(n)})
+	}
 	c.linkFields = f
 	return f
 }

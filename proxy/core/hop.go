@@ -43,7 +43,7 @@ func (x *exchange) hopTo(l *local, r *message.Request) {
 		x.upGone(goneUnprocessed, failConnect)
 		return
 	}
-	if x.heldEnd && len(x.held) == 0 { // its application may not be there
+	if x.keepable() { // its application may not be there
 		x.park(r, false)
 	}
 	y := x.core.newExchange(l, nil)
@@ -69,7 +69,11 @@ func (h *localHop) request(x *exchange, r *message.Request, end bool) {
 			f = append(f, r.Fields[i])
 		}
 	}
-	c.hopFields = append(f, message.Field{Name: nameClient, Value: y.peerText})
+	f = append(f, message.Field{Name: nameClient, Value: y.peerText})
+	if y.attempt = x.nth(); y.attempt > 1 {
+		f = append(f, message.Field{Name: nameAttempt, Value: c.text(y.attempt)})
+	}
+	c.hopFields = f
 	c.hopRequest = *r
 	q := &c.hopRequest
 	q.Fields = c.hopFields
@@ -169,13 +173,16 @@ func (x *exchange) framed() bool { return x.ds != nil || x.hop.x != nil }
 
 // cameOverH2 reports whether the request was spoken in HTTP/2 by whoever sent it to this proxy.
 func (x *exchange) cameOverH2() bool {
-	return x.ds != nil || x.hop.x != nil && x.hop.x.ds != nil
+	return x.ds != nil || x.overH2 || x.hop.x != nil && x.hop.x.cameOverH2()
 }
 
 // answeredOverH2 reports whether the upstream speaks HTTP/2, and what it says goes to one that may not.
 func (x *exchange) answeredOverH2() bool {
-	if h, ok := x.up.(*localHop); ok {
-		return h.y.us != nil
+	switch up := x.up.(type) {
+	case *localHop:
+		return up.y.us != nil
+	case *hedge:
+		return up.y.answeredOverH2()
 	}
 	return x.us != nil && x.hop.x == nil
 }

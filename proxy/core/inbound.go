@@ -29,7 +29,11 @@ func (x *exchange) startInbound(r *message.Request) {
 	if x.connect {
 		to = r.Authority
 	}
+	x.attempt = attemptOf(r.Fields)
 	r.Fields = append(stripOurs(r.Fields), message.Field{Name: nameClient, Value: x.peerText})
+	if x.attempt > 1 {
+		r.Fields = append(r.Fields, message.Field{Name: nameAttempt, Value: x.core.text(x.attempt)})
+	}
 	x.admit(r, to)
 }
 
@@ -46,6 +50,9 @@ func (x *exchange) admit(r *message.Request, to []byte) {
 	}
 	if x.connect {
 		x.dialRaw(Dial{Addr: app.Addr, Timeout: c.limits.ConnectTimeout})
+		return
+	}
+	if !x.takeDeadline(r.Fields) {
 		return
 	}
 	x.meter()

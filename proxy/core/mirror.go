@@ -50,7 +50,7 @@ func (c *Core) startMirrors(x *exchange, r *message.Request) {
 func (c *Core) mirrorTo(x *exchange, b *decide.Backend, r *message.Request) *exchange {
 	m := c.newExchange(x.local, discard{})
 	m.mirror, m.of = true, x
-	m.grpc, m.h2app, m.isHEAD = x.grpc, x.h2app, x.isHEAD
+	m.grpc, m.h2app, m.isHEAD, m.overH2 = x.grpc, x.h2app, x.isHEAD, x.cameOverH2()
 	m.dest, m.port = x.dest, x.port
 	m.heldEnd, m.reqDone = x.heldEnd, x.reqDone
 	m.held = append(m.held, x.held...) // what came while the original waited for discovery

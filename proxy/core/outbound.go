@@ -31,7 +31,13 @@ func (x *exchange) startOutbound(r *message.Request) {
 		return
 	}
 	x.grpc = message.IsGRPC(r.Fields)
+	if n := attemptOf(r.Fields); n > 1 {
+		x.attempt = n
+	}
 	r.Fields = stripOurs(r.Fields)
+	if !x.takeDeadline(r.Fields) {
+		return
+	}
 	svc, port, state := x.destination()
 	switch state {
 	case destService:
@@ -200,7 +206,11 @@ func (x *exchange) await(n model.Name) {
 		return
 	}
 	x.waitSvc = n
-	c.wheel.arm(&x.deadline, c.now+c.limits.DiscoveryTimeout)
+	until := c.now + c.limits.DiscoveryTimeout
+	if x.until > 0 {
+		until = min(until, x.until)
+	}
+	c.wheel.arm(&x.deadline, until)
 }
 
 // wake: the control plane answered.
@@ -253,12 +263,9 @@ func (x *exchange) route(r *message.Request, svc *decide.Service, port uint16) {
 	}
 	c.startMirrors(x, r)
 	x.d.ApplyRequest(r, &c.canon, &c.scratch)
-	if t := &x.d.Calls().Timeouts; t.Request > 0 || t.BackendRequest > 0 {
-		d := t.Request
-		if d == 0 || t.BackendRequest > 0 && t.BackendRequest < d {
-			d = t.BackendRequest
-		}
-		c.wheel.arm(&x.deadline, x.start+d)
+	if t := x.timeouts(); t.Request > 0 {
+		x.limit(t.Request)
+		x.armDeadline()
 	}
 	x.entry = c.set(x.d.Backend.Set)
 	if x.d.Faulty() && x.breakOnPurpose(r) {
@@ -284,13 +291,12 @@ func (x *exchange) pick(r *message.Request) {
 		ep = x.entry.set.Pick(c.now, x.wanted(r))
 	}
 	if ep == nil {
-		x.ep = nil
 		x.count(x.port.Port.Protocol, overPlain)
 		x.fail(failNoEndpoint)
 		return
 	}
-	x.tries++
-	x.ep, x.pickedAt = ep, c.now
+	x.beginTry(r)
+	x.ep = ep
 	ep.Start()
 	c.picked(x)
 	if l := c.near(x, ep); l != nil {
@@ -421,7 +427,7 @@ func overOf(ep *balance.Endpoint) over {
 
 // count starts counting the exchange, once.
 func (x *exchange) count(p model.Protocol, how over) {
-	if x.series != nil || x.mirror || x.speculative() {
+	if x.series != nil || x.mirror || x.isHedge() || x.speculative() {
 		return
 	}
 	c := x.core

@@ -58,7 +58,7 @@ func (c *Core) Balancers(yield func(b Backend, s *balance.Set) bool) {
 
 // wanted is what the pick of an endpoint depends on.
 func (x *exchange) wanted(r *message.Request) balance.Request {
-	q := balance.Request{Rand: x.core.rand(), Avoid: x.ep}
+	q := balance.Request{Rand: x.core.rand(), Avoid: x.avoid}
 	b := &x.entry.set.Policy().Balance
 	if b.Algorithm == model.RingHash || b.Algorithm == model.Maglev {
 		q.Hash, q.Hashed = x.hash(b.Hash, r)
@@ -140,19 +140,18 @@ func (c *Core) picked(x *exchange) {
 	}
 }
 
-// settle tells the endpoint how the exchange ended.
-func (x *exchange) settle() {
-	c, ep := x.core, x.ep
-	x.ep = nil
-	took := c.now - x.pickedAt
+// settle tells an endpoint how the try there ended.
+func (x *exchange) settle(ep *balance.Endpoint, failed bool) {
+	c := x.core
+	took := c.now - x.tryAt
 	if x.headAt > 0 { // streams and tunnels last as long as they like: what tells is how soon they begin
-		took = x.headAt - x.pickedAt
+		took = x.headAt - x.tryAt
 	}
 	switch {
 	case x.errand != nil: // the balancer does not know of it
 	case x.headAt == 0 && x.status == statusGaveUp:
 		ep.Abandoned(c.now, took)
-	case ep.Settle(c.now, took, x.failed):
+	case ep.Settle(c.now, took, failed):
 		c.tellEjected(ep, "its requests failed")
 	}
 }
@@ -160,9 +159,13 @@ func (x *exchange) settle() {
 // statusGaveUp is what an exchange is counted as whose caller went away.
 const statusGaveUp = 499
 
-// settleGone tells the endpoint that a try is lost.
+// settleGone tells the endpoint that the try is lost.
 func (x *exchange) settleGone(why gone) {
 	c, ep := x.core, x.ep
+	c.wheel.disarm(&x.try)
+	if ep == nil {
+		return
+	}
 	switch {
 	case x.errand != nil: // the balancer does not know of it
 	case why == goneStale: // says nothing about the endpoint
@@ -175,9 +178,10 @@ func (x *exchange) settleGone(why gone) {
 		if ep.Refused(c.now) {
 			c.tellEjected(ep, "it refuses everything")
 		}
-	case ep.Settle(c.now, c.now-x.pickedAt, true):
-		c.tellEjected(ep, "its requests failed")
+	default:
+		x.settle(ep, true)
 	}
+	x.leaveEndpoint(ep, true)
 }
 
 // tellEjected tells the log.

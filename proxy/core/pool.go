@@ -9,6 +9,7 @@ import (
 	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/proxy/balance"
+	"github.com/weft-mesh/weft/proxy/resilience"
 )
 
 const (
@@ -118,7 +119,7 @@ func (p *pool) take(x *exchange, r *message.Request) {
 	}
 	if p.key.h2 {
 		if cl := p.choose(); cl != nil {
-			if x.heldEnd && len(x.held) == 0 { // the peer may refuse it, having begun to drain
+			if x.keepable() { // the peer may refuse it, having begun to drain
 				x.park(r, false)
 			}
 			x.attach(cl, r)
@@ -127,7 +128,7 @@ func (p *pool) take(x *exchange, r *message.Request) {
 	} else if n := len(p.idle); n > 0 {
 		cl := p.idle[n-1]
 		p.idle = p.idle[:n-1]
-		if x.replayable(r) { // the server may be closing it this very moment
+		if x.holds || x.replayable(r) { // the server may be closing it this very moment
 			x.park(r, false)
 		}
 		x.attach(cl, r)
@@ -307,14 +308,7 @@ func (c *Core) leaveQueues(x *exchange) {
 // replayable reports whether sending the request twice does no harm and the copy is whole: no
 // body, and a method that is idempotent (RFC 9110 section 9.2.2).
 func (x *exchange) replayable(r *message.Request) bool {
-	if !x.reqDone || !x.heldEnd || x.upgrade || x.connect {
-		return false
-	}
-	switch string(r.Method) {
-	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
-		return true
-	}
-	return false
+	return x.reqDone && x.heldEnd && !x.upgrade && !x.connect && resilience.Idempotent(r.Method)
 }
 
 // idleFor is how long a connection of the pool may stay unused.

@@ -33,6 +33,9 @@ func (c *Core) leftovers() (out []string) {
 			out = append(out, fmt.Sprintf("pool %v: %+v", k, *p))
 		}
 	}
+	if c.parked != 0 {
+		out = append(out, fmt.Sprint(c.parked, " bytes of bodies"))
+	}
 	for _, e := range c.setNames {
 		if ep := e.set.Pick(c.now, balance.Request{}); ep != nil && ep.Inflight != 0 {
 			out = append(out, fmt.Sprintf("%s: %d requests in flight", e.name.service, ep.Inflight))
@@ -71,6 +74,8 @@ var clientSays = []string{
 	"GET /ws HTTP/1.1\r\nHost: cart\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
 	"GET / HT", "\x00\x01\x02", "POST / HTTP/1.1\r\nHost: cart\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("b", 100_000),
 	"GET / HTTP/1.0\r\n\r\n",
+	"GET / HTTP/1.1\r\nHost: cart\r\nWeft-Timeout: 400m\r\n\r\n",
+	"PUT / HTTP/1.1\r\nHost: cart\r\nContent-Length: 10\r\nWeft-Attempt: 2\r\n\r\n12345",
 	"POST / HTTP/1.1\r\nHost: cart\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
 	"GET /grpc HTTP/1.1\r\nHost: cart\r\nContent-Type: application/grpc\r\n\r\n",
 }
@@ -85,6 +90,9 @@ var appSays = []string{
 	"HTTP/1.1 200 OK\r\n\r\nuntil close",
 	"HTTP/1.1 204 No Content\r\n\r\n",
 	"garbage\r\n\r\n",
+	"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy",
+	"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\nRetry-After: 1\r\n\r\nbu",
+	"HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nGrpc-Status: 14\r\nContent-Length: 0\r\n\r\n",
 	"HTTP/1.1 500 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
 	strings.Repeat("x", 300_000),
 }
@@ -118,10 +126,27 @@ func TestNothingIsLeftOfHopsAfterAnyCourseOfEvents(t *testing.T) {
 	}
 }
 
+// anyCalls are settings of retries and hedges.
+func anyCalls(rnd *rand.Rand) *model.Policy {
+	p := model.DefaultPolicy
+	r := &p.Calls.Retry
+	r.On = model.RetryOn(rnd.IntN(16))
+	r.Codes, r.GRPC, r.Attempts, r.Idempotent = []int{500, 502, 503}, []int{13, 14}, rnd.IntN(4), rnd.IntN(2) == 0
+	r.Body = []int{0, 10, 64 << 10}[rnd.IntN(3)]
+	if rnd.IntN(2) == 0 {
+		p.Calls.Hedge = &model.Hedge{Percentile: 50}
+	}
+	p.Calls.Timeouts.BackendRequest = time.Duration(rnd.IntN(2)) * 1500 * time.Millisecond
+	return &p
+}
+
 func playRandom(t *testing.T, seed uint64, rigFor func(testing.TB, *model.Service, Limits) *rig) {
 	rnd := rand.New(rand.NewPCG(seed, 7))
 	protocols := []model.Protocol{model.ProtocolHTTP, model.ProtocolDetect, model.ProtocolTCP}
 	svc := &model.Service{Name: rigService, Ports: []model.Port{{Port: 80, Protocol: protocols[rnd.IntN(3)]}}}
+	if rnd.IntN(2) == 0 {
+		svc.Ports[0].Policy = anyCalls(rnd)
+	}
 	if rnd.IntN(3) == 0 {
 		calls := model.DefaultPolicy.Calls
 		calls.Timeouts.Request = time.Duration(rnd.IntN(2)) * 3 * time.Second
@@ -139,6 +164,10 @@ func playRandom(t *testing.T, seed uint64, rigFor func(testing.TB, *model.Servic
 		}
 	}()
 	r.mute, r.slow = true, rnd.IntN(2) == 0
+	if rnd.IntN(2) == 0 {
+		r.publish(svc, rigEndpoint, rigOther(r))
+		r.learn(30 * time.Millisecond)
+	}
 	var clients []*pipe
 	for range 60 + rnd.IntN(60) {
 		switch rnd.IntN(12) {

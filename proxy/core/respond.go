@@ -33,8 +33,12 @@ var (
 	failTimeout     = failure{504, "W3308", "http_response_timeout", "the route's timeout passed before the response was there"}
 	failOverload    = failure{503, "W3309", "connection_limit_reached", "too many requests wait for a connection"}
 	failTLS         = failure{503, "W3310", "tls_certificate_error", "the peer did not prove its identity"}
+	failNoTime      = failure{504, "W3312", "http_response_timeout", "the time that the caller gives the request is over already"}
 	failNotMine     = failure{502, "W3311", "destination_not_found", "the peer asked for an application that this proxy does not serve"}
 )
+
+// fieldCode is the code of a failure, on a response that a proxy made.
+const fieldCode = "weft-code"
 
 // because adds the observed reason.
 func (f failure) because(err error) failure {
@@ -60,6 +64,11 @@ func (x *exchange) refuseAs(status, grpc int, code, kind, text string) {
 		x.downGone()
 		return
 	}
+	if x.isHedge() { // nobody is told of it
+		x.dropUp(h2.Cancel)
+		x.hedge.lost(goneBroken, failure{status, code, kind, text})
+		return
+	}
 	x.countRefusal(code)
 	x.failed = x.failed || status >= 500
 	if x.respHead {
@@ -74,7 +83,10 @@ func (x *exchange) refuseAs(status, grpc int, code, kind, text string) {
 	s := &c.fields
 	s.reset()
 	s.add("proxy-status", `weft; error=`+kind+`; details="`+code+": "+printable(text)+`"`)
-	s.add("weft-code", code)
+	s.add(fieldCode, code)
+	if n := x.tries + x.hedges; n > 1 && !x.inbound {
+		s.add(fieldAttempts, strconv.Itoa(n))
+	}
 	resp := message.Response{Status: status, ContentLength: -1}
 	if x.grpc {
 		resp.Status = 200

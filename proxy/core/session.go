@@ -13,7 +13,7 @@ func (x *exchange) sessionEndpoint() *balance.Endpoint {
 		return nil
 	}
 	ep := x.entry.set.BySession(id)
-	if ep != nil && ep == x.ep {
+	if ep != nil && ep == x.avoid {
 		x.d.Session.Endpoint = 0 // not by a third try either
 		return nil
 	}
@@ -22,10 +22,14 @@ func (x *exchange) sessionEndpoint() *balance.Endpoint {
 
 // tellSession adds to a response whom the client's session is with, if it does not know that yet.
 func (x *exchange) tellSession(r *message.Response) {
-	if !x.d.Session.On || x.ep == nil || x.inbound {
+	ep := x.ep
+	if h, ok := x.up.(*hedge); ok {
+		ep = h.y.ep
+	}
+	if !x.d.Session.On || ep == nil || x.inbound {
 		return
 	}
-	id := x.ep.SessionID()
+	id := ep.SessionID()
 	if id == x.d.Session.Endpoint {
 		return
 	}

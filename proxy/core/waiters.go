@@ -30,6 +30,10 @@ func (x *exchange) from() *Conn {
 		if d.x != nil {
 			return d.x.from()
 		}
+	case *hedge:
+		if d.x != nil {
+			return d.x.from()
+		}
 	}
 	return nil
 }

@@ -101,9 +101,12 @@ func (k kind) ours() bool { return k >= hostK }
 // spelling: applications that follow CGI cannot tell "_" from "-", so a caller's "weft_client_id"
 // is as good a forgery as the real name. The codec hands such fields of a head on (between proxies
 // they carry meaning) and refuses them in trailers and in Connection; who takes requests from
-// applications must drop them.
+// applications must drop them. "weft-timeout" is not: applications say by it how long they wait.
 func Reserved(name []byte) bool {
 	const p = "weft"
+	if string(name) == "weft-timeout" {
+		return false
+	}
 	return len(name) > len(p) && string(name[:len(p)]) == p && (name[len(p)] == '-' || name[len(p)] == '_')
 }
 

@@ -26,6 +26,7 @@ type Driver struct {
 func New(opt drive.Options, reg *telemetry.Registry) (*Driver, error) {
 	d := &Driver{opt: opt, calm: calm{release: debug.FreeOSMemory}}
 	start := time.Now()
+	opt.Core.Shared = core.NewShared(opt.Loops, len(opt.Core.Workloads))
 	for i := range opt.Loops {
 		o := opt
 		o.Core.Shard = reg.Shard(i)

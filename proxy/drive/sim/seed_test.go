@@ -28,17 +28,20 @@ type scenario struct {
 	meets []string // what must happen for some seed
 
 	shared bool // some servers are behind the callers' proxies
+	few    bool // half the seeds: it is another one again with other settings
 }
 
 var scenarios = []scenario{
 	{name: "calm", run: calm, meets: []string{"101", "200"}},
 	{name: "faults", run: chaos, meets: everyFault},
+	{name: "retrying", run: retrying, meets: []string{"101", "200", "503busy", "retried", "lost reset"}, few: true},
 	{name: "leaving", run: leaving, meets: []string{"101", "200"}},
 	{name: "bulk", run: bulk, meets: []string{"101", "200", "slow application"}},
 	{name: "surprise", run: surprise, meets: []string{"200"}},
 	{name: "callers", run: callers, meets: []string{"101", "200"}},
 	{name: "shared calm", run: calm, meets: []string{"101", "200", "local", "joined"}, shared: true},
 	{name: "shared faults", run: chaos, meets: append([]string{"local", "joined"}, sharedFaults...), shared: true},
+	{name: "shared retrying", run: retrying, meets: []string{"101", "200", "retried", "local"}, shared: true},
 	{name: "shared leaving", run: leavingAlone, meets: []string{"101", "200", "local", "joined"}, shared: true},
 	{name: "shared bulk", run: bulk, meets: []string{"101", "200", "slow application", "local", "joined"}, shared: true},
 	{name: "shared draining", run: nodesDrain, meets: []string{"101", "200", "local", "joined"}, shared: true},
@@ -220,7 +223,7 @@ func (w *world) restart(x *node, waited int) {
 
 // chaos: everything that can go wrong does.
 func chaos(w *world) {
-	w.l.timeouts = w.timeout > 0
+	w.l.timeouts = w.timeout > 0 || w.policy != nil
 	for _, x := range w.order {
 		x.app.slow = 8
 	}
@@ -374,7 +377,7 @@ func TestSeeds(t *testing.T) {
 			seen := map[string]int{}
 			events, most, asks := 0, 0, 0
 			seeds := *manySeed
-			if sc.shared { // the same again for the most part
+			if sc.shared || sc.few { // the same again for the most part
 				seeds = (seeds + 1) / 2
 			}
 			for i := range seeds {

@@ -73,7 +73,7 @@ func newWorld(t testing.TB, seed uint64, story io.Writer) *world {
 func makeWorld(t testing.TB, seed uint64, story io.Writer, shared bool) *world {
 	n := sim.New(seed, story)
 	w := &world{t: t, net: n, mesh: n.Mesh(), rng: n.Rand("world"), servers: map[string][]*node{}}
-	w.l = &ledger{net: n, seen: map[string]int{}}
+	w.l = &ledger{net: n, tries: 4, seen: map[string]int{}}
 	if w.rng.IntN(2) == 0 {
 		w.web = model.ProtocolHTTP
 	}
