@@ -15,7 +15,7 @@ func (x *exchange) hold(p []byte, end bool) {
 	n := len(x.held) + len(p)
 	if x.respHead || n > x.d.Calls().Retry.Body || c.parked+len(p) > c.limits.MaxHeld/4 {
 		x.letGo()
-		x.kept = x.kept && n == 0
+		x.kept = false
 		return
 	}
 	if n > cap(x.held) {

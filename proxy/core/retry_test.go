@@ -215,6 +215,50 @@ func TestABodyBeyondTheBoundIsNotHeld(t *testing.T) {
 			body = "7d0\r\n" + body + "\r\n0\r\n\r\n"
 		}
 		mustAnswer(t, r.tell("PUT / HTTP/1.1\r\nHost: cart\r\n"+length+"\r\n\r\n"+body, time.Second), "503")
+		for range 4 { // and then with links that stand, so that nothing has to wait
+			r.asked = nil
+			if mustAnswer(t, r.tell("PUT / HTTP/1.1\r\nHost: cart\r\n"+length+"\r\n\r\n"+body, time.Second), "503"); len(r.asked) > 2 || r.client.core.parked > 0 {
+				t.Errorf("the application got %q", r.asked)
+			}
+		}
+	}
+}
+
+// What was answered is not sent again: its body need not be kept while the answer comes.
+func TestABodyIsHeldUntilTheAnswerBegins(t *testing.T) {
+	r := newTrial(t, on(model.RetryCodes), "")
+	c := r.dial()
+	c.send([]byte("PUT / HTTP/1.1\r\nHost: cart\r\nContent-Length: 5\r\n\r\nhello"))
+	r.settle()
+	if n := r.client.core.parked; n != 5 {
+		t.Errorf("before the answer %d bytes are held", n)
+	}
+	r.pipes[0].send([]byte("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome"))
+	r.pass(2*time.Millisecond, time.Millisecond)
+	if n := r.client.core.parked; n != 0 || len(c.in) == 0 {
+		t.Errorf("%d bytes are held while the answer comes, of which there is %q", n, c.in)
+	}
+}
+
+// Another endpoint is asked even if it seems the worse one.
+func TestATryGoesElsewhereThanTheLast(t *testing.T) {
+	for range 10 {
+		r := newTrial(t, on(model.RetryCodes), busyAnswer)
+		c := r.client.core
+		for src := range c.table.Sets {
+			set := &c.set(src).set
+			for first := set.Pick(c.now, 1, nil); ; {
+				if ep := set.Pick(c.now, c.rand(), first); ep != first {
+					ep.Start()
+					ep.Settle(c.now, time.Minute, true)
+					break
+				}
+			}
+		}
+		mustAnswer(t, r.tell(getItems, 100*time.Millisecond), "200")
+		if len(r.at) != 2 || r.at[0] == r.at[1] {
+			t.Fatalf("asked at %v", r.at)
+		}
 	}
 }
 
