@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/test/allocs"
 )
 
@@ -16,6 +18,29 @@ func TestARequestInSteadyStateDoesNotAllocate(t *testing.T) {
 			allocs.None(t, 2500, f.start(t))
 		})
 	}
+}
+
+// TestKeepingARequestDoesNotAllocate: what another try would need is kept of every request, and costs
+// copies only; neither does the time that a caller gives, nor a hedge that does not begin.
+func TestKeepingARequestDoesNotAllocate(t *testing.T) {
+	for _, n := range []int{20, 3000, 4096, 10_000, 20_000, 60_000} {
+		request := fmt.Sprintf("POST / HTTP/1.1\r\nHost: cart\r\nWeft-Timeout: 5S\r\nContent-Length: %d\r\n\r\n%s\r\n\r\n", n, strings.Repeat("u", n-4))
+		for name, prepare := range map[string]func(*rig){"as it is": nil, "with all causes": eager, "unmeshed": unmeshed} {
+			t.Run(fmt.Sprintf("%d bytes, %s", n, name), func(t *testing.T) {
+				allocs.None(t, 300, startHTTP1(prepare, request, smallAnswer)(t))
+			})
+		}
+	}
+}
+
+// eager makes the service's requests be tried again for every cause, and hedged.
+func eager(r *rig) {
+	p := model.DefaultPolicy
+	p.Calls.Retry.On, p.Calls.Retry.Codes, p.Calls.Retry.Idempotent = 15, []int{503}, true
+	p.Calls.Hedge = &model.Hedge{Percentile: 95}
+	p.Calls.Timeouts = model.Timeouts{Request: time.Minute, BackendRequest: time.Second}
+	r.publish(&model.Service{Name: rigService, Ports: []model.Port{{Port: 80, Protocol: model.ProtocolHTTP, Policy: &p}}}, rigEndpoint)
+	r.learn(100 * time.Millisecond)
 }
 
 // TestTheNumberOfFieldsDoesNotMatter: what proxies add must not outgrow the codecs' slices, whose

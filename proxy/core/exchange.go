@@ -73,8 +73,8 @@ type exchange struct {
 	try      timer             // until then, or until the next try begins
 	pausing  bool              // the latter
 	holds    bool              // held is kept when it has been sent
-	spending *spending
-	late     timer // then a hedge begins
+	spending *spending         // what its tries are paid from; nil: it is not tried again
+	late     timer             // then a hedge begins
 	hedging  *exchange
 	hedges   int
 	hedge    hedge         // that the exchange is
@@ -500,7 +500,7 @@ func (x *exchange) finish() {
 	}
 	x.settleTry(x.failed)
 	x.endHedge()
-	if x.failed && x.entry != nil && !x.mirror && !x.isHedge() {
+	if x.failed && x.spending != nil {
 		c.shared.callFailed(x.local, c.now)
 	}
 	x.unmeter()

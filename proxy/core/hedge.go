@@ -24,11 +24,11 @@ func (x *exchange) isHedge() bool { return x.hedge.y != nil }
 
 // awaitHedge arms the wait after which a request that is sent completely is hedged, if it may be.
 func (x *exchange) awaitHedge() {
-	if x.entry == nil || x.finished || x.up == nil { // the callee's side has no entry
+	if x.spending == nil || x.finished || x.up == nil {
 		return
 	}
 	calls := x.d.Calls()
-	if calls.Hedge == nil || x.mirror || x.isHedge() || x.hedges > 0 || x.respHead || x.d.Session.Endpoint != 0 || !x.reqDone || !x.kept || !x.repeatable(&calls.Retry) {
+	if calls.Hedge == nil || x.hedges > 0 || x.respHead || x.d.Session.Endpoint != 0 || !x.reqDone || !x.kept || !x.repeatable(&calls.Retry) {
 		return
 	}
 	if x.entry.latencies == nil {
@@ -46,7 +46,7 @@ func (x *exchange) awaitHedge() {
 
 // noteLatency counts how long an answer took, where hedges depend on it.
 func (x *exchange) noteLatency() {
-	if x.entry == nil || x.status >= 500 || x.mirror || x.d.Calls().Hedge == nil {
+	if x.spending == nil || x.status >= 500 || x.d.Calls().Hedge == nil {
 		return
 	}
 	if x.entry.latencies == nil {

@@ -244,3 +244,32 @@ func TestHedgesBeginBehindTheMeasuredPercentile(t *testing.T) {
 		t.Errorf("asked %d times behind", len(r.asked)-100)
 	}
 }
+
+func TestTrailersOfAHedgeArrive(t *testing.T) {
+	for name, makeRig := range bothWays {
+		r := newHedgeTrial(t, makeRig, hedged, "", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n")
+		if got := r.tell(getItems, 60*time.Millisecond); !strings.HasSuffix(got, "\r\n5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n") {
+			t.Errorf("%s: got %q", name, got)
+		}
+		r.mustHoldNothing()
+	}
+}
+
+// An answer that has begun is not begun again by somebody else.
+func TestAnAnswerOfAHedgeThatBreaksOffIsCut(t *testing.T) {
+	for name, makeRig := range bothWays {
+		r := newHedgeTrial(t, makeRig, func(c *model.Calls) { hedged(c); on(model.RetryReset)(c) }, "", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+		c := r.dial()
+		c.send([]byte(getItems))
+		r.pass(50*time.Millisecond, time.Millisecond)
+		if len(r.asked) != 2 || !strings.HasSuffix(string(c.in), "hello") {
+			t.Fatalf("%s: asked %d times, got %q", name, len(r.asked), c.in)
+		}
+		r.pipes[1].other.eof = true
+		r.pass(100*time.Millisecond, time.Millisecond)
+		if !c.eof || len(r.asked) != 2 {
+			t.Errorf("%s: asked %d times; the caller's connection has ended: %v", name, len(r.asked), c.eof)
+		}
+		r.mustHoldNothing()
+	}
+}

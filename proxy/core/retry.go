@@ -54,10 +54,10 @@ func (x *exchange) beginTry(r *message.Request) {
 	c := x.core
 	x.tries++
 	x.tryAt, x.tryUntil, x.resetCode = c.now, 0, h2.NoError
-	if x.mirror {
+	if x.mirror { // nobody waits for it
 		return
 	}
-	if x.tries == 1 {
+	if x.tries == 1 { // a hedge begins with a later one
 		calls := x.d.Calls()
 		x.spending = x.entry.spendingOf(c, x.local, calls.Retry.Budget)
 		x.spending.repeats.Request(c.now)
@@ -166,7 +166,7 @@ func (x *exchange) pause(wait time.Duration) {
 // mayTry reports whether there may be another try, and after which wait, and takes it out of the
 // budget. answer is the response of the last one, if there was one.
 func (x *exchange) mayTry(cause resilience.Cause, answer *message.Response) (wait time.Duration, ok bool) {
-	if x.entry == nil || x.mirror || x.isHedge() || !x.kept || x.respHead {
+	if x.spending == nil || !x.kept || x.respHead {
 		return 0, false
 	}
 	c, r := x.core, &x.d.Calls().Retry
@@ -208,7 +208,7 @@ func (x *exchange) repeatable(r *model.Retry) bool {
 // retryAnswer drops a failed response and tries again, if that may be done. It reports whether it did;
 // otherwise the response is passed on as it is.
 func (x *exchange) retryAnswer(r *message.Response, end bool) bool {
-	if x.entry == nil || x.mirror || x.isHedge() {
+	if x.spending == nil {
 		return false
 	}
 	p := &x.d.Calls().Retry
