@@ -79,7 +79,7 @@ type timed struct {
 }
 
 // withTime gives the head as it goes to up: what it says of the caller's time is what is left of it.
-// A peer's proxy is told of it in any case, anybody else if the caller said it. What it returns is
+// A peer's proxy is told in any case, if not by grpc-timeout; anybody else if the caller said it. What it returns is
 // valid until the next call for an exchange of the same side.
 func (x *exchange) withTime(up upSide, r *message.Request) *message.Request {
 	if x.until == 0 && x.tryUntil == 0 || x.connect {
@@ -105,18 +105,19 @@ func (x *exchange) withTime(up upSide, r *message.Request) *message.Request {
 		until = x.tryUntil
 	}
 	s.text = resilience.AppendTimeout(s.text[:0], until-c.now)
-	f := s.fields[:0]
+	f, said, own := s.fields[:0], false, false
 	for i := range r.Fields {
 		switch {
 		case !x.saysTimeout(r.Fields[i].Name):
 			f = append(f, r.Fields[i])
 		case string(r.Fields[i].Name) == fieldTimeout: // once, below
-			tell = true
+			own = true
 		default:
 			f = append(f, message.Field{Name: r.Fields[i].Name, Value: s.text})
+			said = true
 		}
 	}
-	if tell {
+	if own || tell && !said {
 		f = append(f, message.Field{Name: nameTimeout, Value: s.text})
 	}
 	s.fields = f

@@ -21,7 +21,8 @@ type Budget struct {
 	least   int           // repeats that are free in a window
 	width   time.Duration // of a slot
 
-	at       int64 // the slot of the last event, counted from time 0
+	at       int64         // the slot of the last event, counted from time 0
+	ends     time.Duration // when that ends: most requests come before it, and cost no division
 	slot     [slots]spent
 	requests int // sum over slot
 	repeats  int
@@ -65,7 +66,11 @@ func (b *Budget) Left(now time.Duration) int {
 
 // expire forgets what lies more than the window back.
 func (b *Budget) expire(now time.Duration) {
+	if now < b.ends {
+		return
+	}
 	to := int64(max(now, 0) / b.width)
+	b.ends = time.Duration(to+1) * b.width
 	if to-b.at >= slots {
 		b.slot = [slots]spent{}
 		b.requests, b.repeats = 0, 0
