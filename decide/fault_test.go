@@ -136,9 +136,9 @@ func TestReasonsTellWhichFaultsAreMade(t *testing.T) {
 	q.Rand = 1
 	var why decide.Reasons
 	table.Decide(q, &why)
-	want := `faults | | | chosen | delay 2s; 100 % of requests
-faults | | | missed | status 503, grpc-status 14; 0.05 % of requests with header x-a=1
-faults | | | missed | reset, 1000 bytes a second; 0 % of requests`
+	want := `faults | | default | chosen | delay 2s; 100 % of requests
+faults | | default | missed | status 503, grpc-status 14; 0.05 % of requests with header x-a=1
+faults | | default | missed | reset, 1000 bytes a second; 0 % of requests`
 	if got := written(&why); !strings.Contains(got, want) {
 		t.Errorf("reasons are\n%s", got)
 	}

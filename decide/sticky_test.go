@@ -281,8 +281,8 @@ func TestSessionsAllocateNothing(t *testing.T) {
 func TestReasonsTellOfSessionsWithoutTheirValue(t *testing.T) {
 	table := compile(t, policed(func(p *model.Policy) { p.Calls.Session = &model.Session{Name: "s"} }))
 	for _, c := range []struct{ line, want string }{
-		{"GET /", "session | cookie s | | missed | "},
-		{"GET / cart cookie=s=x", "session | cookie s | | missed | "},
+		{"GET /", "session | cookie s | default | missed | "},
+		{"GET / cart cookie=s=x", "session | cookie s | default | missed | "},
 	} {
 		q, _ := query(t, table, request(c.line))
 		var why decide.Reasons
@@ -297,7 +297,7 @@ func TestReasonsTellOfSessionsWithoutTheirValue(t *testing.T) {
 	var why decide.Reasons
 	table.Decide(q, &why)
 	got := written(&why)
-	if !strings.Contains(got, "session | cookie s | | ok | kept with Service shop/cart:80") || strings.Contains(got, strings.TrimPrefix(cookie(field), "cookie=s=")) {
+	if !strings.Contains(got, "session | cookie s | default | ok | kept with Service shop/cart:80") || strings.Contains(got, strings.TrimPrefix(cookie(field), "cookie=s=")) {
 		t.Errorf("reasons are\n%s", got)
 	}
 }

@@ -20,7 +20,7 @@ func source(s string) string {
 }
 
 // calls tells how the request is tried, each part with where it was written. What is off by default
-// is told of only if it is on.
+// is told of only if it is on. Sessions and faults have steps of their own.
 func (w *Reasons) calls(c *model.Calls) {
 	s := &c.Sources
 	w.add(StepCalls, "timeouts", source(s.Timeouts), OK, "request "+limit(c.Timeouts.Request)+", one try "+limit(c.Timeouts.BackendRequest))
@@ -29,12 +29,6 @@ func (w *Reasons) calls(c *model.Calls) {
 	w.add(StepCalls, "budget", source(s.Budget), OK, fmt.Sprintf("%d %% of the requests of %v, and %d a second", b.Percent, b.Window, b.MinPerSecond))
 	if h := c.Hedge; h != nil {
 		w.add(StepCalls, "hedging", source(s.Hedge), OK, fmt.Sprintf("a second request after the %s percentile of latency, at least %v; if it may be repeated", ordinal(h.Percentile), h.Min))
-	}
-	for i := range c.Faults {
-		w.add(StepCalls, "fault", source(s.Faults), OK, describeFault(&c.Faults[i]))
-	}
-	if p := c.Session; p != nil {
-		w.add(StepCalls, "session", source(s.Session), OK, describeSession(p))
 	}
 	if m := c.Compare; m != nil {
 		w.add(StepCalls, "comparison", source(s.Compare), OK, "mirrored answers, with Service "+m.Baseline.Service.String()+":"+strconv.Itoa(int(m.Baseline.Port))+" as the baseline")
@@ -88,44 +82,4 @@ func numbers(list []int) string {
 		out = append(out, strconv.Itoa(n))
 	}
 	return strings.Join(out, " ")
-}
-
-func describeFault(f *model.Fault) string {
-	var out []string
-	if f.Delay > 0 {
-		out = append(out, "delay "+f.Delay.String())
-	}
-	if f.Status != 0 {
-		out = append(out, "status "+strconv.Itoa(f.Status))
-	}
-	if f.GRPC != 0 {
-		out = append(out, "grpc-status "+strconv.Itoa(f.GRPC))
-	}
-	if f.Reset {
-		out = append(out, "reset")
-	}
-	if f.BytesPS > 0 {
-		out = append(out, strconv.Itoa(f.BytesPS)+" bytes a second")
-	}
-	share := strconv.FormatFloat(float64(f.PerMillion)/1e4, 'f', -1, 64) + " % of the requests"
-	if len(f.Headers) > 0 {
-		var names []string
-		for i := range f.Headers {
-			names = append(names, f.Headers[i].Name)
-		}
-		share += " whose " + strings.Join(names, ", ") + " matches"
-	}
-	return strings.Join(out, ", ") + ", for " + share
-}
-
-func describeSession(p *model.Session) string {
-	kind := "cookie "
-	if p.Header {
-		kind = "header "
-	}
-	out := "kept by the " + kind + p.Name
-	if p.Absolute > 0 {
-		out += ", for at most " + p.Absolute.String()
-	}
-	return out
 }

@@ -1,7 +1,5 @@
 package decide
 
-import "github.com/weft-mesh/weft/model"
-
 // Steps that only show where somebody asked for what they tell.
 const (
 	StepSession Step = "session"
@@ -23,7 +21,7 @@ func (w *Reasons) session(d *Decision) {
 	if d.Session.Endpoint != 0 {
 		outcome, detail = OK, "kept with "+d.Backend.label()+" and the endpoint that it names, as long as that is ready"
 	}
-	w.add(StepSession, object, "", outcome, detail)
+	w.add(StepSession, object, source(d.Calls().Sources.Session), outcome, detail)
 }
 
 // faults tells which faults a request like this one may get, and which the query's number chose.
@@ -40,17 +38,6 @@ func (w *Reasons) faults(q *Query, d *Decision) {
 		if d.faults&(1<<i) != 0 {
 			outcome = Chosen
 		}
-		w.add(StepFaults, "", d.callsSource(), outcome, list[i].describe())
+		w.add(StepFaults, "", source(d.Calls().Sources.Faults), outcome, list[i].describe())
 	}
-}
-
-// callsSource is where the settings for calls were written.
-func (d *Decision) callsSource() string {
-	switch {
-	case d.Rule != nil && d.Rule.Model.Calls != nil:
-		return d.Rule.Source()
-	case d.port == nil:
-		return ""
-	}
-	return model.PolicyOf(d.port.Port.Policy).Source
 }

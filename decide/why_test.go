@@ -95,11 +95,6 @@ calls | timeouts | 1 | ok | request unlimited, one try 1s
 calls | retry | 2 | ok | up to 1 more tries after what was not processed, a broken connection, a try that took too long, status 503 504, grpc-status 14; waits up to 1s; declared repeatable
 calls | budget | default | ok | 0 % of the requests of 0s, and 0 a second
 calls | hedging | 3 | ok | a second request after the 99.9th percentile of latency, at least 1ms; if it may be repeated
-calls | fault | 4 | ok | delay 1s, status 503, for 0.5 % of the requests whose x-test matches
-calls | fault | 4 | ok | grpc-status 14, for 100 % of the requests
-calls | fault | 4 | ok | reset, for 0 % of the requests
-calls | fault | 4 | ok | 9 bytes a second, for 0 % of the requests
-calls | session | 5 | ok | kept by the cookie s, for at most 1h0m0s
 calls | comparison | 6 | ok | mirrored answers, with Service shop/v1:80 as the baseline
 calls | override | 7 | ok | a request with a signed token may name its backend
 calls | priority | 8 | ok | critical unless the request names one`
@@ -111,6 +106,11 @@ calls | priority | 8 | ok | critical unless the request names one`
 	}
 	if got != want {
 		t.Errorf("got%s", got)
+	}
+	for _, part := range []string{"faults | | 4 | ", "session | cookie s | 5 | "} {
+		if !strings.Contains(written(&why), part) {
+			t.Errorf("no line %q in\n%s", part, written(&why))
+		}
 	}
 	q.Opaque = true
 	why = decide.Reasons{}
