@@ -46,6 +46,10 @@ func (c *Core) tellSet(k report.SetKey, e *setEntry) report.Set {
 		}
 	}
 	out.Omitted = len(c.setRows) - n
+	for _, s := range e.spent { // of all workloads and settings of the proxy
+		out.Budget += float64(s.repeats.Left(c.now))
+		out.BudgetKnown = true
+	}
 	return out
 }
 
