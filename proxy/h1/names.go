@@ -101,12 +101,19 @@ func (k kind) ours() bool { return k >= hostK }
 // spelling: applications that follow CGI cannot tell "_" from "-", so a caller's "weft_client_id"
 // is as good a forgery as the real name. The codec hands such fields of a head on (between proxies
 // they carry meaning) and refuses them in trailers and in Connection; who takes requests from
-// applications must drop them. "weft-timeout" is not: applications say by it how long they wait.
+// applications must drop them. Applications may say by "weft-priority" how important a request
+// is, and by "weft-timeout" how long they wait: these are not.
 func Reserved(name []byte) bool {
-	const p = "weft"
-	if string(name) == "weft-timeout" {
+	switch string(name) {
+	case "weft-priority", "weft-timeout":
 		return false
 	}
+	return ours(name)
+}
+
+// ours reports whether a field name begins as the mesh's own do.
+func ours(name []byte) bool {
+	const p = "weft"
 	return len(name) > len(p) && string(name[:len(p)]) == p && (name[len(p)] == '-' || name[len(p)] == '_')
 }
 
@@ -116,7 +123,7 @@ func carriesIdentity(name []byte) bool {
 	case "forwarded", "via", "x-real-ip", "l5d-client-id":
 		return true
 	}
-	return Reserved(name) || bytes.HasPrefix(name, []byte("x-forwarded-")) || bytes.HasPrefix(name, []byte("x-envoy-"))
+	return ours(name) || bytes.HasPrefix(name, []byte("x-forwarded-")) || bytes.HasPrefix(name, []byte("x-envoy-"))
 }
 
 // mayNominate reports whether Connection may name a field, which takes it off the message. Fields

@@ -248,7 +248,11 @@ func compareScan(t *testing.T, p []byte, i int, slow func([]byte, int) (int, boo
 }
 
 func TestReservedNamesAreKnownInBothSpellings(t *testing.T) {
-	for name, want := range map[string]bool{"weft-id": true, "weft_id": true, "weft": false, "weft-": true, "weftid": false, "x-weft-id": false, "weft-timeout": false, "weft_timeout": true, "weft-timeouts": true, "weft-attempt": true, "weft-attempts": true} {
+	for name, want := range map[string]bool{
+		"weft-id": true, "weft_id": true, "weft": false, "weft-": true, "weftid": false, "x-weft-id": false,
+		"weft-priority": false, "weft-timeout": false, "weft_priority": true, "weft_timeout": true,
+		"weft-timeouts": true, "weft-attempt": true, "weft-attempts": true,
+	} {
 		if Reserved([]byte(name)) != want {
 			t.Errorf("%s: want %v", name, want)
 		}
