@@ -90,6 +90,8 @@ type Config struct {
 	// Workloads are those that the proxy serves; none: one that has no name. Listener.Workload and
 	// Dial.Workload are places in it.
 	Workloads []Workload
+	// Loops is how many loops the proxy has, which share what it may give its applications; 0: one.
+	Loops int
 	// Own lists the proxy's own listening addresses: never a destination (loops).
 	Own []netip.AddrPort
 	// Shared is what the cores of the proxy's other loops were given too; nil: there are none.
@@ -157,9 +159,16 @@ type Core struct {
 	number     []byte   // scratch of text
 	bodies     bodies
 
-	freeX    []*exchange
-	spent    []*exchange // ended in this batch
-	serving  []*pool     // have idle connections for waiters
+	freeX   []*exchange
+	spent   []*exchange // ended in this batch
+	serving []*pool     // have idle connections for waiters
+
+	guards *Guards
+	doors  []*door // where somebody may enter
+	rates  rateScratch
+	asked  int // questions to rate limit services under way
+	loops  int
+
 	draining bool
 
 	warnSecond time.Duration // of warned and unwarned
@@ -200,8 +209,8 @@ type setEntry struct {
 	src  *decide.EndpointSet
 	set  balance.Set
 
-	usedAt time.Duration // the last pick
-	health *healthWatch  // nil: no health checks
+	usedAt    time.Duration // the last pick
+	health    *healthWatch  // nil: no health checks
 	spent     []*spending
 	latencies *resilience.Latencies // of answers, if requests are hedged
 }
@@ -214,7 +223,7 @@ const maxWindowGrowth = 16 << 20
 func New(cfg Config) *Core {
 	c := &Core{
 		host: cfg.Host, limits: cfg.Limits.withDefaults(), locals: newLocals(cfg.Workloads), own: cfg.Own, shared: cfg.Shared,
-		rand: cfg.Rand, shard: cfg.Shard, log: cfg.Log, now: cfg.Now,
+		rand: cfg.Rand, shard: cfg.Shard, log: cfg.Log, now: cfg.Now, loops: cfg.Loops,
 		sets:          map[*decide.EndpointSet]*setEntry{},
 		setNames:      map[setName]*setEntry{},
 		pools:         map[poolKey]*pool{},
@@ -262,7 +271,8 @@ func (c *Core) SetTable(t *decide.Table) {
 // Flush writes everything that the batch produced. The driver calls it once after the events of
 // one wake-up, so that all frames of a batch share a record and a system call.
 func (c *Core) Flush() {
-	for len(c.dirty) > 0 || len(c.serving) > 0 || c.shed(c.limits.MaxHeld*hardHeld, false) {
+	for len(c.dirty) > 0 || len(c.serving) > 0 || len(c.doors) > 0 || c.shed(c.limits.MaxHeld*hardHeld, false) {
+		c.serveDoors()
 		c.serveWaiters()
 		if len(c.dirty) == 0 {
 			continue

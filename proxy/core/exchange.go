@@ -10,6 +10,7 @@ import (
 	"github.com/weft-mesh/weft/proxy/balance"
 	"github.com/weft-mesh/weft/proxy/h1"
 	"github.com/weft-mesh/weft/proxy/h2"
+	"github.com/weft-mesh/weft/proxy/overload"
 	"github.com/weft-mesh/weft/proxy/telemetry"
 )
 
@@ -82,10 +83,10 @@ type exchange struct {
 	told     bool          // the request says so
 	overH2   bool          // a copy of a request that was spoken in HTTP/2
 
-	errand   *errand       // the proxy's own; nil: somebody asked for it
-	asked    bool          // inbound: the caller's proxy wants to know the load
-	metered  bool          // inbound: the meter knows of it
-	level    int           // of the meter
+	errand  *errand // the proxy's own; nil: somebody asked for it
+	asked   bool    // inbound: the caller's proxy wants to know the load
+	metered bool    // inbound: the meter knows of it
+	level   int     // of the meter
 
 	start      time.Duration
 	reqDone    bool // the request's end was received
@@ -124,6 +125,14 @@ type exchange struct {
 	owedDown  int        // request bytes that are not yet credited to the downstream
 	resetCode h2.ErrCode // of the upstream's reset
 	owedUp    int        // response bytes that are not yet credited to the upstream
+
+	// Inbound, of a request to the application that is not a tunnel from its start.
+	door       *door
+	turn       overload.Turn
+	askedAt    time.Duration // when the request's end was received, if it was not with its head
+	question   *Question     // to rate limit services
+	retryAfter time.Duration // of a refusal; 0: not said
+	limited    string        // the name of the rate limit that refused
 
 	sni    []byte // of a TLS tunnel that waits for discovery
 	origin []byte // Origin of the request as it came, for CORS
@@ -261,7 +270,9 @@ func (x *exchange) reqData(p []byte, end bool) {
 	if x.sent += uint64(len(p)); x.sent+x.got >= x.weighAgain {
 		x.weigh()
 	}
-	x.reqDone = end
+	if x.reqDone = end; end {
+		x.askedAt = x.core.now
+	}
 	x.mirrorData(p, end)
 	if x.up == nil {
 		x.held = append(x.held, p...)
@@ -306,7 +317,7 @@ func (x *exchange) reqTrailers(f []message.Field) {
 		x.reqData(nil, true)
 		return
 	}
-	x.reqDone = true
+	x.reqDone, x.askedAt = true, x.core.now
 	x.mirrorData(nil, true)
 	x.letGo()
 	x.kept = false // they are not
@@ -390,6 +401,7 @@ func (x *exchange) response(r *message.Response, end bool) {
 	if r.Status >= 500 {
 		x.failed = true
 	}
+	x.answers()
 	if !x.isHedge() { // or they are done with when the first has the answer
 		if !x.inbound {
 			x.noteLatency()
@@ -493,6 +505,7 @@ func (x *exchange) finish() {
 	c.parked -= x.parked
 	x.parked = 0
 	c.leaveQueues(x)
+	x.leaveDoor()
 	x.unburden()
 	took := c.now - x.start
 	if x.series != nil {
@@ -596,7 +609,7 @@ func (x *exchange) tellGone(why gone, f failure) {
 	case x.inbound && (why == goneConnect || why == goneUnprocessed) && x.framed() && !x.connect:
 		// Nothing reached the application, or it has said that it will not look at it (REFUSED_STREAM, or
 		// a GOAWAY that the request crossed): the caller's proxy may safely try again, elsewhere if it can.
-		x.core.shard.Refused(f.code)
+		x.countRefusal(f.code)
 		x.status = f.status
 		x.down.resetDown(x, h2.RefusedStream)
 		x.finish()

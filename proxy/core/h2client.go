@@ -235,6 +235,7 @@ func (c *Core) forPeer(fields []message.Field, x *exchange) []message.Field {
 	if n := x.nth(); n > 1 {
 		f = append(f, message.Field{Name: nameAttempt, Value: c.text(n)})
 	}
+	f = x.withPriority(f)
 	c.linkFields = f
 	return f
 }
@@ -373,6 +374,8 @@ func (s *h2Client) OnReset(st *h2.Stream, code h2.ErrCode) {
 		x.upGone(goneConnect, failTLS)
 	case code == h2.RefusedStream:
 		x.upGone(goneUnprocessed, failConnect)
+	case code == refusedBusy && s.p.link():
+		x.upGone(goneUnprocessed, failOverloaded)
 	default:
 		x.upGone(goneBroken, failBroken)
 	}

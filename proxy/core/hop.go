@@ -73,7 +73,7 @@ func (h *localHop) request(x *exchange, r *message.Request, end bool) {
 	if y.attempt = x.nth(); y.attempt > 1 {
 		f = append(f, message.Field{Name: nameAttempt, Value: c.text(y.attempt)})
 	}
-	c.hopFields = f
+	c.hopFields = x.withPriority(f)
 	c.hopRequest = *r
 	q := &c.hopRequest
 	q.Fields = c.hopFields
@@ -147,9 +147,12 @@ func (h *localHop) resetDown(_ *exchange, code h2.ErrCode) {
 	}
 	h.x = nil
 	x.resetCode = code
-	if code == h2.RefusedStream {
+	switch code {
+	case h2.RefusedStream:
 		x.upGone(goneUnprocessed, failConnect)
-	} else {
+	case refusedBusy:
+		x.upGone(goneUnprocessed, failOverloaded)
+	default:
 		x.upGone(goneBroken, failBroken)
 	}
 }

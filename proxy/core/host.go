@@ -29,6 +29,9 @@ type Host interface {
 	// the other; and Closed as ever. What it holds for a slow reader is bounded. When the core closes
 	// one of the two it closes the other in the same batch.
 	Join(a, b *Conn) bool
+	// AskLimit asks the service that keeps a global rate limit. The driver answers later, within the
+	// limit's timeout or a little more, with Core.LimitAnswered.
+	AskLimit(q *Question, about LimitQuery)
 	// Subscribe asks for a service that the table does not know. Core.SetTable follows when the
 	// control plane has answered, also if it says that there is none.
 	Subscribe(n model.Name)

@@ -63,6 +63,15 @@ func (x *exchange) admit(r *message.Request, to []byte) {
 	case app.Protocol == model.ProtocolGRPC || app.Protocol == model.ProtocolHTTP2:
 		x.h2app = true
 	}
+	x.door = c.doorOf(x.local, app)
+	if x.door.rates.Empty() || x.checkRates(r) {
+		x.knock(r)
+	}
+}
+
+// toApplication gives a request that was let in to a connection.
+func (x *exchange) toApplication(r *message.Request) {
+	c, app := x.core, x.door.app
 	key := poolKey{addr: app.Addr, h2: x.h2app}
 	c.poolFor(key, Dial{Addr: app.Addr, Timeout: c.limits.ConnectTimeout}).take(x, r)
 }

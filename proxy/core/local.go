@@ -38,6 +38,7 @@ type local struct {
 	meter    balance.Meter // of its applications together
 
 	tokens override.Allowance // for route tokens that it brings
+	doors  []*door            // of the ports that requests came for
 }
 
 func newLocals(list []Workload) []*local {

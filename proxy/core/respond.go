@@ -87,6 +87,7 @@ func (x *exchange) refuseAs(status, grpc int, code, kind, text string) {
 	if n := x.tries + x.hedges; n > 1 && !x.inbound {
 		s.add(fieldAttempts, strconv.Itoa(n))
 	}
+	x.sayWhen(s, code)
 	resp := message.Response{Status: status, ContentLength: -1}
 	if x.grpc {
 		resp.Status = 200
@@ -159,7 +160,9 @@ func grpcStatus(status int) int {
 		return 7
 	case 404:
 		return 12
-	case 429, 502, 503:
+	case 429:
+		return 8 // of a rate limit; a gateway's 429 would be 14
+	case 502, 503:
 		return 14
 	case 504:
 		return 4

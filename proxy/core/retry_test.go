@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/proxy/balance"
 	"github.com/weft-mesh/weft/proxy/telemetry"
 )
 
@@ -247,8 +248,8 @@ func TestATryGoesElsewhereThanTheLast(t *testing.T) {
 		c := r.client.core
 		for src := range c.table.Sets {
 			set := &c.set(src).set
-			for first := set.Pick(c.now, 1, nil); ; {
-				if ep := set.Pick(c.now, c.rand(), first); ep != first {
+			for first := set.Pick(c.now, balance.Request{Rand: 1}); ; {
+				if ep := set.Pick(c.now, balance.Request{Rand: c.rand(), Avoid: first}); ep != first {
 					ep.Start()
 					ep.Settle(c.now, time.Minute, true)
 					break

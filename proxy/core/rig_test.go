@@ -31,6 +31,9 @@ type rig struct {
 	links          int           // links made
 	heard          []byte        // what the application was last sent
 	applied        int           // how often it was
+
+	askLimit func(h *host, q *Question, about LimitQuery) // instead of limits
+	limits   map[string]LimitAnswer                       // what the rate limit service says, by the limit's name
 }
 
 // host is the driver of one core.
@@ -38,6 +41,7 @@ type host struct {
 	rig   *rig
 	core  *Core
 	asked []model.Name
+	reg   *telemetry.Registry
 }
 
 // pipe is one end of a connection in memory. One of core and app is set.
@@ -99,9 +103,10 @@ func newRigOf(t testing.TB, svc *model.Service, limits Limits, client ...Workloa
 	rnd := uint64(1)
 	random := func() uint64 { rnd = rnd*6364136223846793005 + 1442695040888963407; return rnd }
 	r.counts = telemetry.NewRegistry(1)
+	r.client.reg, r.server.reg = r.counts, telemetry.NewRegistry(1)
 	r.client.core = New(Config{Host: r.client, Rand: random, Shard: r.counts.Shard(0), Limits: limits,
 		Workloads: client, Wall: func() time.Time { return rigBegin.Add(r.now) }})
-	r.server.core = New(Config{Host: r.server, Rand: random, Shard: telemetry.NewRegistry(1).Shard(0), Limits: limits,
+	r.server.core = New(Config{Host: r.server, Rand: random, Shard: r.server.reg.Shard(0), Limits: limits,
 		Workloads: []Workload{rigCart}})
 	if svc == nil {
 		svc = &model.Service{Name: rigService, Ports: []model.Port{{Port: 80, Protocol: model.ProtocolHTTP}}}
@@ -290,6 +295,15 @@ func (h *host) SetReading(c *Conn, on bool) { c.Driver.(*pipe).paused = !on }
 
 // Join implements Host: everything passes the core.
 func (h *host) Join(_, _ *Conn) bool { return false }
+
+// AskLimit implements Host.
+func (h *host) AskLimit(q *Question, about LimitQuery) {
+	if h.rig.askLimit != nil {
+		h.rig.askLimit(h, q, about)
+		return
+	}
+	h.rig.later = append(h.rig.later, func() { h.core.LimitAnswered(q, about, h.rig.limits[about.Limit.Name], 0) })
+}
 
 // Subscribe implements Host.
 func (h *host) Subscribe(n model.Name) { h.asked = append(h.asked, n) }

@@ -86,7 +86,24 @@ type Options struct {
 	Listeners []Listener
 	Mesh      Mesh
 	Security  Security
-	Log       *slog.Logger
+	// RateLimits asks the services that keep global rate limits; nil: none is reached.
+	RateLimits RateLimits
+	Log        *slog.Logger
+}
+
+// RateLimits asks a service about a global rate limit. It may block for as long as the limit's timeout
+// says, and is called on goroutines of the driver, whose number the core bounds. It gives the answer
+// and, above the limit, how long to wait (0: not known). Safe for concurrent use.
+type RateLimits interface {
+	Ask(ctx context.Context, q core.LimitQuery) (core.LimitAnswer, time.Duration)
+}
+
+// AskLimit is Ask of what may be nil.
+func (o *Options) AskLimit(ctx context.Context, q core.LimitQuery) (core.LimitAnswer, time.Duration) {
+	if o.RateLimits == nil {
+		return core.LimitError, 0
+	}
+	return o.RateLimits.Ask(ctx, q)
 }
 
 // Driver runs loops.

@@ -85,6 +85,8 @@ var arrows = []arrow{
 	{[]string{"node"}, []string{"codes"}, "what needs privilege is small and alone"},
 	{[]string{"proxy/h1", "proxy/h2"}, []string{"codes", "message"}, "codecs know bytes only"},
 	{[]string{"proxy/detect", "proxy/balance", "proxy/resilience"}, []string{"codes", "message", "model"}, "parts of the machine"},
+	{[]string{"proxy/overload"}, []string{"message", "model"}, "a part of the machine"},
+	{[]string{"proxy/ratelimit"}, []string{"decide", "message", "model"}, "a part of the machine"},
 	{[]string{"proxy/core"}, []string{"api/report", "codes", "message", "model", "decide", "proxy"}, "the machine"},
 	{[]string{"proxy"}, []string{"api/discovery", "api/report", "codes", "message", "model", "decide", "identity", "version"}, "the data plane knows nothing of the control plane, of files or of people"},
 	{[]string{"control"}, []string{"api", "codes", "decide", "identity", "message", "model", "observe", "source", "version"}, "the control plane knows nothing of proxies but the wire"},

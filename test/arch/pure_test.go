@@ -13,7 +13,7 @@ import (
 
 // machine are the packages of the data path's core: state machines without I/O, which the
 // simulator runs exactly repeatable. noGo may not start goroutines, read a clock or roll dice.
-var machine = []string{"proxy/core", "proxy/h1", "proxy/h2", "proxy/h2/hpack", "proxy/balance", "proxy/resilience", "proxy/detect", "decide"}
+var machine = []string{"proxy/core", "proxy/h1", "proxy/h2", "proxy/h2/hpack", "proxy/balance", "proxy/resilience", "proxy/detect", "proxy/overload", "decide"}
 
 // values are packages of plain values, which may do none of that either.
 var values = []string{"model", "message"}

@@ -29,7 +29,7 @@ func New(opt drive.Options, reg *telemetry.Registry) (*Driver, error) {
 	opt.Core.Shared = core.NewShared(opt.Loops, len(opt.Core.Workloads))
 	for i := range opt.Loops {
 		o := opt
-		o.Core.Shard = reg.Shard(i)
+		o.Core.Shard, o.Core.Loops = reg.Shard(i), opt.Loops
 		if o.Core.Rand == nil {
 			o.Core.Rand = rand.Uint64
 		}

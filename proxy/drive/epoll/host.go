@@ -13,6 +13,23 @@ import (
 
 var _ core.Host = (*Loop)(nil)
 
+// AskLimit implements core.Host.
+func (l *Loop) AskLimit(q *core.Question, about core.LimitQuery) {
+	if l.ended {
+		return
+	}
+	l.shakes.Add(1)
+	go func() { // bounded by the limit's timeout
+		defer l.shakes.Done()
+		answer, wait := l.opt.AskLimit(l.ctx, about)
+		l.post(func() {
+			if !l.ended {
+				l.core.LimitAnswered(q, about, answer, wait)
+			}
+		})
+	}()
+}
+
 // Subscribe implements core.Host.
 func (l *Loop) Subscribe(n model.Name) { l.opt.Mesh.Subscribe(n) }
 

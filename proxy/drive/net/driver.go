@@ -334,6 +334,16 @@ func (d *Driver) refused(code string) {
 // Join implements core.Host: every byte passes the core.
 func (d *Driver) Join(_, _ *core.Conn) bool { return false }
 
+// AskLimit implements core.Host.
+func (d *Driver) AskLimit(q *core.Question, about core.LimitQuery) {
+	d.wg.Add(1)
+	go func() { // bounded by the limit's timeout
+		defer d.wg.Done()
+		answer, wait := d.opt.AskLimit(d.ctx, about)
+		d.tell(func() { d.core.LimitAnswered(q, about, answer, wait) })
+	}()
+}
+
 // Subscribe implements core.Host.
 func (d *Driver) Subscribe(n model.Name) { d.opt.Mesh.Subscribe(n) }
 

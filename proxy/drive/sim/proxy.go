@@ -19,6 +19,8 @@ type Proxy struct {
 	Identities []Identity
 	// Busy bounds how long the loop takes to notice an event.
 	Busy time.Duration
+	// Limits stands for the services that keep global rate limits; nil: none answers.
+	Limits func(core.LimitQuery) core.LimitAnswer
 	// Core is replaced by Start.
 	Core *core.Core
 	// Telemetry is of the present Core.
@@ -346,6 +348,23 @@ func (d *driver) SetReading(cc *core.Conn, on bool) {
 	if s := socketOf(cc); s != nil {
 		s.SetReading(on)
 	}
+}
+
+// AskLimit implements core.Host.
+func (d *driver) AskLimit(q *core.Question, about core.LimitQuery) {
+	p := d.p
+	p.host.net.After(time.Millisecond, func() {
+		if p.epoch != d.epoch {
+			return
+		}
+		p.post(func() {
+			answer := core.LimitError
+			if p.Limits != nil {
+				answer = p.Limits(about)
+			}
+			p.Core.LimitAnswered(q, about, answer, 0)
+		})
+	})
 }
 
 // Subscribe implements core.Host.
