@@ -15,6 +15,7 @@ GRPC_GO := $(TOOLS)/grpc-go-v1.85.0
 GRPC_JAVA := $(TOOLS)/grpc-java-1.79.0
 CONNECT := $(TOOLS)/connect-v1.0.7
 KOSOKU := $(TOOLS)/kosoku-0.1.0/bin/kosoku
+RATELIMIT := $(TOOLS)/ratelimit
 # Tests find the tools there.
 export PATH := $(TOOLS):$(PATH)
 
@@ -33,7 +34,7 @@ demo: build ## show a working mesh on this machine (Ctrl-C ends it)
 deps: ## install the Debian packages that tests use (root; otherwise say what is missing)
 	@scripts/deps
 
-test: deps build $(H2SPEC) $(GRPC_GO) $(GRPC_JAVA) $(CONNECT) $(KOSOKU) ## run all tests, then again with the race detector
+test: deps build $(H2SPEC) $(GRPC_GO) $(GRPC_JAVA) $(CONNECT) $(KOSOKU) $(RATELIMIT) ## run all tests, then again with the race detector
 	go vet ./...
 	go test -timeout 15m $$(go list ./... | grep -v /test/flood)
 	go test -timeout 10m ./test/flood # alone: it measures latencies
@@ -76,6 +77,11 @@ $(KOSOKU): # Autobahn's WebSocket cases, in an environment that must not be move
 		echo "fetching kosoku with pip"; \
 		$(TOOLS)/kosoku-0.1.0/bin/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: kosoku==0.1.0; \
 	else echo "no venv for python3: tests of WebSocket cases are skipped"; fi
+
+$(RATELIMIT): # the service that speaks Envoy's rate limit protocol, for the tests of its client
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) go install github.com/envoyproxy/ratelimit/src/service_cmd@v1.4.1-0.20260122083618-3fb702589d36
+	@mv $(TOOLS)/service_cmd $@
 
 bench: deps build ## measure weft beside HAProxy, Envoy and direct (root, some minutes)
 	@mkdir -p dist

@@ -38,6 +38,11 @@ type Options struct {
 	// plane is told that it is in force: when it returns, the table must be. It must not block.
 	OnTable func(*decide.Table)
 
+	// OnWorkloads is called, likewise and before OnTable, when what the mesh says of the proxy's own
+	// workloads has changed: with a value for each of Workloads, nil if nothing was said yet. The values
+	// are not to be changed.
+	OnWorkloads func([]*model.Workload)
+
 	// Reporter is asked for telemetry each ReportEvery (0: one second); nil: none is sent.
 	Reporter    Reporter
 	ReportEvery time.Duration
@@ -70,6 +75,7 @@ type Agent struct {
 	subs     subscriptions
 
 	table atomic.Pointer[decide.Table]
+	own   []*model.Workload // last told by OnWorkloads; of the discovery goroutine
 
 	mu      sync.Mutex // guards what follows; a leaf
 	status  Status

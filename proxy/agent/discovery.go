@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	pb "github.com/weft-mesh/weft/api/discovery"
 	"github.com/weft-mesh/weft/codes"
 	"github.com/weft-mesh/weft/decide"
+	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/model/wire"
 )
 
@@ -71,6 +73,7 @@ func (a *Agent) inForce(v *view) (problems []string) {
 			}
 		}
 	}
+	a.tellWorkloads(v)
 	t, errs := decide.Compile(a.table.Load(), v.decideView())
 	if a.opt.OnTable != nil {
 		a.opt.OnTable(t)
@@ -96,6 +99,19 @@ func (a *Agent) inForce(v *view) (problems []string) {
 		problems = append(problems, err.Error())
 	}
 	return problems
+}
+
+// tellWorkloads tells what the mesh says of the proxy's own workloads, if that is new.
+func (a *Agent) tellWorkloads(v *view) {
+	own := make([]*model.Workload, len(a.members))
+	for i, m := range a.members {
+		own[i] = v.workloads[model.Name{Namespace: m.Namespace, Name: m.Name}]
+	}
+	if a.opt.OnWorkloads == nil || a.own != nil && slices.Equal(own, a.own) {
+		return
+	}
+	a.own = own
+	a.opt.OnWorkloads(own)
 }
 
 // runDiscovery keeps a discovery stream until ctx ends.

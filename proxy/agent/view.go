@@ -27,6 +27,7 @@ type view struct {
 	// tables are compiled incrementally.
 	services  map[model.Name]*model.Service
 	endpoints map[model.Name]*model.Endpoints
+	workloads map[model.Name]*model.Workload // of this proxy
 
 	absent      map[model.Name]bool
 	absentAddrs map[netip.Addr]bool
@@ -52,7 +53,8 @@ var errMeshChanged = errors.New("the control plane belongs to another trust doma
 func newView() *view {
 	return &view{
 		resources: map[key]*held{}, services: map[model.Name]*model.Service{}, endpoints: map[model.Name]*model.Endpoints{},
-		absent: map[model.Name]bool{}, absentAddrs: map[netip.Addr]bool{},
+		workloads: map[model.Name]*model.Workload{},
+		absent:    map[model.Name]bool{}, absentAddrs: map[netip.Addr]bool{},
 	}
 }
 
@@ -101,6 +103,8 @@ func (v *view) remove(k key) {
 		delete(v.absent, k.name)
 	case pb.Kind_KIND_ENDPOINTS:
 		delete(v.endpoints, k.name)
+	case pb.Kind_KIND_WORKLOAD:
+		delete(v.workloads, k.name)
 	}
 }
 
@@ -130,9 +134,11 @@ func (v *view) put(r *pb.Resource) error {
 		}
 		v.endpoints[k.name] = e
 	case pb.Kind_KIND_WORKLOAD:
-		if _, err := decode(h.body, &pb.Workload{}, wire.ToWorkload); err != nil {
+		w, err := decode(h.body, &pb.Workload{}, wire.ToWorkload)
+		if err != nil {
 			return err
 		}
+		v.workloads[k.name] = w
 	case pb.Kind_KIND_BUNDLE:
 		b, err := decode(h.body, &pb.Bundle{}, func(b *pb.Bundle) (*identity.Bundle, error) {
 			return identity.NewBundle(b.GetTrustDomain(), b.GetRoots())

@@ -26,6 +26,7 @@ import (
 	"github.com/weft-mesh/weft/proxy/core"
 	"github.com/weft-mesh/weft/proxy/dns"
 	"github.com/weft-mesh/weft/proxy/drive"
+	"github.com/weft-mesh/weft/proxy/globallimit"
 	"github.com/weft-mesh/weft/proxy/telemetry"
 	"github.com/weft-mesh/weft/version"
 )
@@ -59,6 +60,8 @@ type proxy struct {
 	driver     drive.Driver
 	driverDone chan struct{} // closed when the driver has ended
 	vips       *dns.Table
+	limits     globallimit.Client
+	guards     *core.Guards // of onWorkloads
 
 	listeners []drive.Listener
 	ready     config.Ready
@@ -109,15 +112,16 @@ func (p *proxy) setup() error {
 	}
 	p.agent, err = agent.New(agent.Options{
 		Control: cfg.Control, Name: cfg.Name, Build: version.String(), Workloads: members, Node: host, Metrics: p.ready.Metrics,
-		StateDir: cfg.StateDir, OnTable: p.onTable, Reporter: reporter, Sets: sets, Log: p.log,
+		StateDir: cfg.StateDir, OnTable: p.onTable, OnWorkloads: p.onWorkloads, Reporter: reporter, Sets: sets, Log: p.log,
 	})
 	if err != nil {
 		return err
 	}
 	p.vips = dns.NewTable(0)
+	p.closers = append(p.closers, &p.limits)
 	opt := drive.Options{
 		Core: core.Config{Workloads: served(members), Log: p.log, Own: p.ownAddrs(), Wall: time.Now}, Loops: loops, Listeners: p.listeners,
-		Mesh: mesh{p}, Security: security{p.agent.Identity}, Log: p.log,
+		Mesh: mesh{p}, Security: security{p.agent.Identity}, RateLimits: &p.limits, Log: p.log,
 	}
 	p.driver, err = newDriver(cfg.Driver, opt, p.reg)
 	var coded *codes.Error
