@@ -91,7 +91,7 @@ func (g *Guard) Arrive(now time.Duration, t *Turn, r *Request) (v Verdict, yield
 		g.shed.cut, g.shed.way = -1, false
 		g.press()
 	}
-	if l.usual.waits(r.Kind) {
+	if l.cfg.Adaptive && l.usual.waits(r.Kind) {
 		t.place, t.since = aside, now
 		g.count.Entered++
 		return Enter, nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/test/allocs"
 )
 
 // The figure: at five times what an application can do, it does nine tenths of its best, and
@@ -332,6 +333,56 @@ func TestALimitThatIsNotAdaptiveIsWhatIsConfigured(t *testing.T) {
 	g.Answered(0, &turns[0], 0, true)
 	if n := g.Next(0); n != &turns[10] || g.Next(0) != nil {
 		t.Errorf("after one answer not exactly the first that waits enters")
+	}
+}
+
+// A limit that somebody has written down holds for slow requests as for others.
+func TestAConfiguredLimitHoldsForLongRequests(t *testing.T) {
+	cfg := model.DefaultPolicy.Guard
+	cfg.Concurrency = model.Concurrency{Min: 1, Max: 1, Tolerance: 1.5}
+	g := New(&cfg, 1)
+	now := time.Duration(0)
+	for range 20 {
+		var x Turn
+		if v, _ := g.Arrive(now, &x, &Request{}); v != Enter {
+			t.Fatalf("verdict %d", v)
+		}
+		now += 30 * time.Second
+		if v, _ := g.Arrive(now, new(Turn), &Request{}); v != Wait {
+			t.Fatalf("a second one has verdict %d", v)
+		}
+		g.Answered(now, &x, 0, true)
+		g.Expired(now + time.Second)
+		now += time.Second
+	}
+}
+
+func TestAGuardAllocatesNothing(t *testing.T) {
+	cfg := model.DefaultPolicy.Guard
+	cfg.Concurrency = model.Concurrency{Min: 1, Max: 1, Tolerance: 1.5}
+	g := New(&cfg, 1)
+	var a, b Turn
+	r := Request{Caller: "spiffe://m/ns/shop/sa/web"}
+	now := time.Duration(0)
+	allocs.None(t, 1000, func() {
+		now += time.Millisecond
+		g.Arrive(now, &a, &r)
+		g.Arrive(now, &b, &r)
+		g.Answered(now, &a, 0, true)
+		g.Answered(now, g.Next(now), 0, true)
+	})
+}
+
+func BenchmarkGuard(b *testing.B) {
+	g := New(&model.DefaultPolicy.Guard, 1)
+	var t Turn
+	path := []byte("/shop/items/17?a=b")
+	now := time.Duration(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		now += time.Microsecond
+		g.Arrive(now, &t, &Request{Kind: KindOf(path), Caller: "spiffe://m/ns/shop/sa/web"})
+		g.Answered(now, &t, 0, true)
 	}
 }
 

@@ -160,6 +160,9 @@ func which(known bool) int {
 // age takes out what has been under way for so long that it waits and does not work. It reports
 // whether it also opened a limit that holds nobody up any more.
 func (l *limit) age(now time.Duration) bool {
+	if !l.cfg.Adaptive { // what is configured holds for all
+		return false
+	}
 	for i, bound := range [...]time.Duration{long, longKnown} {
 		for t := l.inside[i].head; t != nil && now-t.since >= bound; t = l.inside[i].head {
 			l.leave(t)
