@@ -90,6 +90,26 @@ func TestCallersAreServedInTurn(t *testing.T) {
 	}
 }
 
+// Who had nothing waiting comes before those who keep a queue, wherever their turn is.
+func TestACallerWithNothingWaitingComesFirst(t *testing.T) {
+	for _, late := range []string{"b", "c", "d", "e", "f"} {
+		g, in := full(t, 100)
+		for range 3 {
+			for _, id := range []string{"a", "x", "y"} {
+				wait(t, g, 0, id, Request{Caller: id})
+			}
+		}
+		for range 4 { // each has had a turn, one two
+			g.Answered(ms, in, 0, false)
+			in = g.Next(ms)
+		}
+		wait(t, g, ms, "late", Request{Caller: late})
+		if got := turns(g, ms, in, 1); got[0] != "late" {
+			t.Errorf("%s: %q came first", late, got)
+		}
+	}
+}
+
 // While there is a queue that does not pass, the last one comes first: the first have given up.
 func TestTheLastComesFirstWhileTheQueueStands(t *testing.T) {
 	g, in := full(t, 100)
