@@ -54,24 +54,27 @@ func TestPrequalFallsBackWithoutTwoFreshReplies(t *testing.T) {
 	if s.Counts().Fallback != before+1 {
 		t.Error("two replies were not enough")
 	}
+	s.all[0].Reply(0, 1, ms)
+	s.all[1].Reply(0, 1, ms)
 	s.Pick(1100*ms, Request{Rand: 1})
 	if s.Counts().Fallback != before+2 {
 		t.Error("replies of more than a second ago were used")
 	}
 }
 
-func TestAReplyThatIsUsedCountsTheRequest(t *testing.T) {
-	s := prequal(2)
-	s.all[0].Reply(0, 1, ms)
-	s.all[1].Reply(0, 1, ms)
-	got := map[*Endpoint]int{}
-	for range 10 {
-		e := s.Pick(0, Request{Rand: 1})
-		got[e]++
-		s.pool.hot = 0 // both are hot, so that the number in flight decides
+func TestAReplyIsUsedOnce(t *testing.T) {
+	s := prequal(3)
+	for _, e := range s.all {
+		e.Reply(0, 1, ms)
 	}
-	if got[s.all[0]] < 3 || got[s.all[1]] < 3 {
-		t.Errorf("the picks were %d and %d", got[s.all[0]], got[s.all[1]])
+	a, b := s.Pick(0, Request{Rand: 1}), s.Pick(0, Request{Rand: 1})
+	if a == b || s.Replies() != 1 {
+		t.Errorf("picked %s and %s, and %d replies are left", a.Workload.Name, b.Workload.Name, s.Replies())
+	}
+	before := s.Counts().Fallback
+	s.Pick(0, Request{Rand: 1})
+	if s.Counts().Fallback != before+1 {
+		t.Error("the last reply alone was used")
 	}
 }
 
