@@ -260,6 +260,7 @@ func (p *pool) retire() {
 	for _, cl := range slices.Clone(p.shared) {
 		cl.retireWhenIdle()
 	}
+	p.dropIfEmpty() // it may have had no link at all
 }
 
 // removeShared takes a broken or ended connection out.
