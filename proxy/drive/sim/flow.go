@@ -45,7 +45,7 @@ func (f *flow) schedule(size int) {
 
 // arrive takes the next piece off the path.
 func (f *flow) arrive() {
-	if f.path.down {
+	if f.path.swallows(f.from.host) {
 		f.owed++
 		return
 	}
@@ -63,7 +63,11 @@ func (f *flow) arrive() {
 		to.refuseMore()
 	default:
 		f.path.net.history.socket(f.path.net.now, "arrives", to, it.data)
-		to.recv = append(to.recv, it.data...)
+		if to.recv == nil {
+			to.recv = it.data // nobody else has it
+		} else {
+			to.recv = append(to.recv, it.data...)
+		}
 		to.ready()
 	}
 }

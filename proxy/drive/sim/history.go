@@ -12,6 +12,7 @@ type history struct {
 	sum    uint64
 	events int
 	out    io.Writer
+	brief  bool // tells notes and logs only
 }
 
 const (
@@ -37,7 +38,7 @@ func (h *history) socket(now time.Duration, what string, s *Socket, p []byte) {
 	sum = hashText(sum, what)
 	sum = hashText(sum, s.name)
 	h.sum = hashNumber(sum, uint64(len(p))<<32|uint64(crc32.ChecksumIEEE(p)))
-	if h.out == nil {
+	if h.out == nil || h.brief {
 		return
 	}
 	fmt.Fprintf(h.out, "%15s %-9s %s", now, what, s.name)

@@ -22,6 +22,7 @@ type Mesh struct {
 	proxies []*Proxy
 	mute    bool
 	after   []func() // what was not told while mute
+	deaf    map[*Proxy][]func()
 }
 
 type fact struct {
@@ -47,7 +48,7 @@ func newSubscription() subscription {
 
 // Mesh makes a control plane that knows no service.
 func (n *Network) Mesh() *Mesh {
-	return &Mesh{net: n, rng: n.Rand("mesh"), known: map[model.Name]*fact{}, Delay: 2 * time.Millisecond}
+	return &Mesh{net: n, rng: n.Rand("mesh"), known: map[model.Name]*fact{}, deaf: map[*Proxy][]func(){}, Delay: 2 * time.Millisecond}
 }
 
 // Set publishes a service and who answers for it. Both are not to be changed afterwards.
@@ -74,7 +75,24 @@ func (m *Mesh) Mute(on bool) {
 	after := m.after
 	m.after = nil
 	for _, f := range after {
-		m.later(f)
+		f()
+	}
+}
+
+// Part cuts one proxy off from the control plane, until it is called with false: what it would have
+// been told it is told then.
+func (m *Mesh) Part(p *Proxy, on bool) {
+	m.net.Note("mesh: parted from %s %v", p.host.Name, on)
+	if on {
+		if m.deaf[p] == nil {
+			m.deaf[p] = []func(){}
+		}
+		return
+	}
+	after := m.deaf[p]
+	delete(m.deaf, p)
+	for _, f := range after {
+		m.later(p, f)
 	}
 }
 
@@ -93,7 +111,7 @@ func (m *Mesh) subscribe(p *Proxy, n model.Name) {
 func (m *Mesh) subscribeIP(p *Proxy, a netip.Addr) {
 	p.view.ips[a] = true
 	epoch := p.epoch
-	m.later(func() {
+	m.later(p, func() {
 		if p.epoch != epoch {
 			return
 		}
@@ -121,45 +139,83 @@ func compareNames(a, b model.Name) int {
 // tell gives a proxy the present state of a service, soon.
 func (m *Mesh) tell(p *Proxy, n model.Name) {
 	epoch := p.epoch
-	m.later(func() {
+	m.later(p, func() {
 		if p.epoch == epoch && p.view.wants[n] {
 			m.update(p, n)
 		}
 	})
 }
 
-func (m *Mesh) later(f func()) {
+// later makes p hear of something, soon, or once it can.
+func (m *Mesh) later(p *Proxy, f func()) {
 	d := time.Duration(1)
 	if m.Delay > 0 {
 		d += time.Duration(m.rng.Int64N(int64(m.Delay)))
 	}
-	m.net.After(d, func() {
-		if m.mute {
-			m.after = append(m.after, f)
-			return
-		}
-		f()
-	})
+	m.net.After(d, func() { m.deliver(p, f) })
 }
 
-// update compiles a new table for the proxy, in which one service is as it is at present.
+func (m *Mesh) deliver(p *Proxy, f func()) {
+	waits, deaf := m.deaf[p]
+	switch {
+	case m.mute:
+		m.after = append(m.after, func() { m.later(p, f) })
+	case deaf:
+		m.deaf[p] = append(waits, f)
+	default:
+		f()
+	}
+}
+
+// update compiles a new table for the proxy, in which one service, and those that its routes refer
+// to, are as they are at present.
 func (m *Mesh) update(p *Proxy, n model.Name) {
 	v := decide.View{
 		TrustDomain: p.view.view.TrustDomain, Services: cloned(p.view.view.Services),
 		Endpoints: cloned(p.view.view.Endpoints), Absent: cloned(p.view.view.Absent),
 	}
-	if f := m.known[n]; f != nil {
-		v.Services[n], v.Endpoints[n] = f.service, f.endpoints
-		delete(v.Absent, n)
-	} else {
-		delete(v.Services, n)
-		delete(v.Endpoints, n)
-		v.Absent[n] = true
+	names := append([]model.Name{n}, m.referred(p, n)...)
+	for _, n := range names {
+		if f := m.known[n]; f != nil {
+			v.Services[n], v.Endpoints[n] = f.service, f.endpoints
+			delete(v.Absent, n)
+		} else {
+			delete(v.Services, n)
+			delete(v.Endpoints, n)
+			v.Absent[n] = true
+		}
 	}
 	table, _ := decide.Compile(p.view.table, &v)
 	p.view.view, p.view.table = v, table
 	m.net.Note("%s learns of %s", p.host.Name, n)
-	p.post(func() { p.Core.SetTable(table) })
+	p.post(func() {
+		p.Core.SetTable(table)
+		if m.net.Learned != nil {
+			for _, n := range names {
+				m.net.Learned(p, n, v.Services[n], v.Endpoints[n])
+			}
+		}
+	})
+}
+
+// referred gives the services that the routes of one refer to and the proxy does not know yet. From
+// now on it is told of them too.
+func (m *Mesh) referred(p *Proxy, n model.Name) (names []model.Name) {
+	f := m.known[n]
+	if f == nil {
+		return nil
+	}
+	for _, r := range f.service.Routes {
+		for _, rule := range r.Rules {
+			for _, b := range rule.Backends {
+				if b.Service != n && !p.view.wants[b.Service] {
+					p.view.wants[b.Service] = true
+					names = append(names, b.Service)
+				}
+			}
+		}
+	}
+	return names
 }
 
 // cloned is a copy that may be written to.

@@ -6,10 +6,19 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	"github.com/weft-mesh/weft/model"
 )
 
 // Network is a simulated world with its clock.
 type Network struct {
+	// Dialed, if not nil, hears of every connection that is begun. peer is who is expected at the
+	// other end of a link, empty for a connection that is none.
+	Dialed func(from *Host, to netip.AddrPort, peer string)
+	// Learned, if not nil, hears of what a proxy was told of a service, once it is in force there; s
+	// and e are nil if the service does not exist.
+	Learned func(p *Proxy, n model.Name, s *model.Service, e *model.Endpoints)
+
 	seed    uint64
 	now     time.Duration
 	queue   eventQueue
@@ -29,6 +38,9 @@ func New(seed uint64, story io.Writer) *Network {
 		history: newHistory(story),
 	}
 }
+
+// Brief leaves out of the story what happens to single connections: notes and logs stay.
+func (n *Network) Brief() { n.history.brief = true }
 
 // Now is the time since the network was made.
 func (n *Network) Now() time.Duration { return n.now }

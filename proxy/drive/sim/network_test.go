@@ -145,6 +145,32 @@ func TestALongCutBreaksBothEnds(t *testing.T) {
 	}
 }
 
+func TestACutInOneDirectionLetsTheOtherThrough(t *testing.T) {
+	n := sim.New(1, nil)
+	x, y := n.Host("x", netip.MustParseAddr("10.0.0.1")), n.Host("y", netip.MustParseAddr("10.0.0.2"))
+	p := n.Path(x, y)
+	ea, eb := &ender{}, &ender{}
+	var b *sim.Socket
+	y.Listen(1, func(s *sim.Socket) {
+		b = s
+		s.Adopt(&sim.Prompt{Net: n, Handler: eb})
+	})
+	a := x.Dial(&sim.Prompt{Net: n, Handler: ea}, netip.AddrPortFrom(y.Addr, 1), time.Second)
+	n.Run(10 * time.Millisecond)
+	p.CutFrom(x)
+	a.Write([]byte("there"))
+	b.Write([]byte("back"))
+	n.Run(time.Second)
+	if len(eb.got) > 0 || string(ea.got) != "back" || !p.Down() {
+		t.Errorf("%q went there and %q back", eb.got, ea.got)
+	}
+	p.Heal()
+	n.Run(time.Second)
+	if string(eb.got) != "there" {
+		t.Errorf("after healing, %q went there", eb.got)
+	}
+}
+
 func TestDialsAreRefusedOrTimeOut(t *testing.T) {
 	n := sim.New(1, nil)
 	x, y := n.Host("x", netip.MustParseAddr("10.0.0.1")), n.Host("y", netip.MustParseAddr("10.0.0.2"))

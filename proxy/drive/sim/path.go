@@ -17,7 +17,8 @@ type Path struct {
 	Window int
 
 	net     *Network
-	down    bool
+	ends    [2]*Host
+	down    [2]bool // what the first sends does not arrive; what the second sends
 	cuts    int
 	sockets []*Socket // open ones, in the order of their making
 	prune   int       // length at which those that are over are dropped
@@ -39,7 +40,7 @@ func (n *Network) Path(a, b *Host) *Path {
 	}
 	p := n.paths[[2]*Host{a, b}]
 	if p == nil {
-		p = &Path{net: n, Latency: 200 * time.Microsecond, Jitter: 300 * time.Microsecond, Window: 128 << 10}
+		p = &Path{net: n, ends: [2]*Host{a, b}, Latency: 200 * time.Microsecond, Jitter: 300 * time.Microsecond, Window: 128 << 10}
 		if a == b {
 			p.Latency, p.Jitter = 10*time.Microsecond, 20*time.Microsecond
 		}
@@ -50,20 +51,26 @@ func (n *Network) Path(a, b *Host) *Path {
 
 // Cut makes the path swallow everything. What is on its way, and what is sent meanwhile, arrives
 // after Heal, as TCP repeats it, unless it was so long that connections timed out.
-func (p *Path) Cut() {
-	if p.down {
+func (p *Path) Cut() { p.cut([2]bool{true, true}) }
+
+// CutFrom makes the path swallow what h sends, as a partition in one direction does. What the other
+// sends arrives, and is never acknowledged.
+func (p *Path) CutFrom(h *Host) { p.cut([2]bool{p.ends[0] == h, p.ends[1] == h}) }
+
+func (p *Path) cut(from [2]bool) {
+	if p.Down() {
 		return
 	}
-	p.down = true
+	p.down = from
 	p.cuts++
 	cut := p.cuts
 	p.net.After(userTimeout, func() {
-		if p.down && p.cuts == cut {
+		if p.Down() && p.cuts == cut {
 			p.breakAll(func(s *Socket) bool { return len(s.out.under) > 0 })
 		}
 	})
 	p.net.After(keepAlive, func() {
-		if p.down && p.cuts == cut {
+		if p.Down() && p.cuts == cut {
 			p.breakAll(func(*Socket) bool { return true })
 		}
 	})
@@ -71,10 +78,10 @@ func (p *Path) Cut() {
 
 // Heal ends a cut.
 func (p *Path) Heal() {
-	if !p.down {
+	if !p.Down() {
 		return
 	}
-	p.down = false
+	p.down = [2]bool{}
 	for _, s := range p.sockets {
 		f := &s.out
 		owed := f.owed
@@ -85,8 +92,13 @@ func (p *Path) Heal() {
 	}
 }
 
-// Down reports whether the path is cut.
-func (p *Path) Down() bool { return p.down }
+// Down reports whether the path is cut, in one direction at least.
+func (p *Path) Down() bool { return p.down[0] || p.down[1] }
+
+// swallows reports whether what h sends does not arrive.
+func (p *Path) swallows(h *Host) bool {
+	return p.down[0] && p.ends[0] == h || p.down[1] && p.ends[1] == h
+}
 
 // Reset breaks all connections of the path at both ends at once, as a middlebox may.
 func (p *Path) Reset() { p.breakAll(func(*Socket) bool { return true }) }

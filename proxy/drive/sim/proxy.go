@@ -64,6 +64,9 @@ func (n *Network) Proxy(h *Host, m *Mesh, cfg core.Config, listeners map[uint16]
 	return p
 }
 
+// Host is where the proxy runs.
+func (p *Proxy) Host() *Host { return p.host }
+
 // wallStart is what the wall clocks of hosts show when the simulation begins.
 var wallStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
