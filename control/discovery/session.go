@@ -11,6 +11,7 @@ import (
 	"github.com/weft-mesh/weft/control/snapshot"
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/model/wire"
+	"github.com/weft-mesh/weft/planted"
 )
 
 // Bounds of one proxy. They are above what an honest proxy asks for (4096 each), so that only a
@@ -72,6 +73,9 @@ func newSession(h *pb.Hello, cur *snapshot.Snapshot) (*session, error) {
 	for _, held := range h.GetHeld() {
 		k := snapshot.Key{Kind: held.GetKind(), Name: wire.ToName(held.GetName())}
 		s.told[k] = held.GetVersion()
+		if r := cur.Resource(k); r != nil && planted.On(planted.StaleAfterReconnect) {
+			s.told[k] = r.GetVersion()
+		}
 		// What it holds in the present version is as good as acknowledged.
 		if r := cur.Resource(k); r != nil && r.GetVersion() == held.GetVersion() {
 			s.acked[k] = r

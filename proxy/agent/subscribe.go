@@ -8,6 +8,7 @@ import (
 	pb "github.com/weft-mesh/weft/api/discovery"
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/model/wire"
+	"github.com/weft-mesh/weft/planted"
 )
 
 // maxSubscriptions bounds each of names and addresses. A caller that makes up names must not
@@ -89,6 +90,9 @@ func (s *subscriptions) markAbsent(v *view) {
 func (s *subscriptions) all() *pb.Subscribe {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if planted.On(planted.ForgetSubscriptions) {
+		return &pb.Subscribe{Services: encodeNames(s.names.added)}
+	}
 	s.names.added, s.names.ended, s.addrs.added, s.addrs.ended = nil, nil, nil, nil
 	return s.wantedLocked()
 }

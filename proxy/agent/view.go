@@ -13,6 +13,7 @@ import (
 	"github.com/weft-mesh/weft/identity"
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/model/wire"
+	"github.com/weft-mesh/weft/planted"
 )
 
 // view is what the proxy holds of the mesh, resource by resource. It is a pure value with one
@@ -96,6 +97,9 @@ func (v *view) apply(parts []*pb.Update, first bool) (rejected []*pb.Rejection, 
 }
 
 func (v *view) remove(k key) {
+	if planted.On(planted.RemovedStays) {
+		return
+	}
 	delete(v.resources, k)
 	switch k.kind {
 	case pb.Kind_KIND_SERVICE:

@@ -3,6 +3,8 @@ package balance
 import (
 	"math"
 	"time"
+
+	"github.com/weft-mesh/weft/planted"
 )
 
 const (
@@ -37,7 +39,7 @@ func (e *Endpoint) cost(now time.Duration) float64 {
 // latency is the estimate at a time. It decays without samples, or a slow endpoint would never be
 // tried again.
 func (e *Endpoint) latency(now time.Duration) float64 {
-	if dt := now - e.stamp; dt > 0 {
+	if dt := now - e.stamp; dt > 0 && !planted.On(planted.NeverForgive) {
 		return e.ewma * remains(dt, tau)
 	}
 	return e.ewma

@@ -23,6 +23,7 @@ import (
 	"github.com/weft-mesh/weft/decide"
 	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/planted"
 	"github.com/weft-mesh/weft/proxy/balance"
 	"github.com/weft-mesh/weft/proxy/override"
 	"github.com/weft-mesh/weft/proxy/resilience"
@@ -262,6 +263,9 @@ func (c *Core) NextTimer() (at time.Duration, ok bool) { return c.wheel.next() }
 // SetTable replaces what the core knows of the mesh. Requests that are under way keep the
 // decision they were given; those that waited for discovery are decided now.
 func (c *Core) SetTable(t *decide.Table) {
+	if planted.On(planted.LostTable) && c.rand()%4 == 0 {
+		return
+	}
 	c.table = t
 	clear(c.series)
 	c.refreshSets()

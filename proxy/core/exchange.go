@@ -7,10 +7,12 @@ import (
 	"github.com/weft-mesh/weft/decide"
 	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/planted"
 	"github.com/weft-mesh/weft/proxy/balance"
 	"github.com/weft-mesh/weft/proxy/h1"
 	"github.com/weft-mesh/weft/proxy/h2"
 	"github.com/weft-mesh/weft/proxy/overload"
+	"github.com/weft-mesh/weft/proxy/resilience"
 	"github.com/weft-mesh/weft/proxy/telemetry"
 )
 
@@ -244,6 +246,9 @@ func (x *exchange) attach(up upSide, r *message.Request) {
 	}
 	if len(x.held) > 0 || x.heldEnd {
 		held, heldEnd := x.held, x.heldEnd && trailed == nil && !x.upgrade
+		if planted.On(planted.LoseHeldBody) {
+			held = nil
+		}
 		x.trailed = nil
 		if !x.stillHolds(trailed) {
 			x.kept = x.kept && len(held) == 0 && trailed == nil
@@ -355,6 +360,9 @@ func (x *exchange) downWritable() {
 	}
 	if n := x.owedUp; n > 0 && !x.finished && x.up != nil {
 		x.owedUp = 0
+		if planted.On(planted.LoseCredit) && n > 8<<10 {
+			return
+		}
 		x.up.creditUp(x, n)
 	}
 }
@@ -431,7 +439,7 @@ func (x *exchange) respData(p []byte, end bool) {
 		x.weigh()
 	}
 	x.owedUp += len(p)
-	if x.down.sendDown(x, p, end) <= highWater && !x.finished && x.owedUp > 0 {
+	if (x.down.sendDown(x, p, end) <= highWater || planted.On(planted.NoBackPressure)) && !x.finished && x.owedUp > 0 {
 		x.downWritable()
 	}
 	if end {
@@ -511,6 +519,10 @@ func (x *exchange) finish() {
 	if x.series != nil {
 		x.series.End(x.status, x.failed, x.grpcFailed, took, x.sent, x.got)
 	}
+	if planted.On(planted.LeakEndpointCount) && x.status == statusGaveUp {
+		c.wheel.disarm(&x.try)
+		x.ep = nil
+	}
 	x.settleTry(x.failed)
 	x.endHedge()
 	if x.failed && x.spending != nil {
@@ -579,9 +591,13 @@ func (x *exchange) upGone(why gone, f failure) {
 		return
 	}
 	x.settleGone(why)
+	cause := why.cause()
+	if planted.On(planted.RetryBroken) && why == goneBroken || planted.On(planted.RetryStalePost) && why == goneStale {
+		cause = resilience.NotProcessed
+	}
 	switch {
 	case x.hedging != nil: // its answer is waited for
-	case x.again(why.cause()):
+	case x.again(cause):
 	case why == goneStale && x.entry == nil && x.kept && !x.respHead && x.tries+1 < maxTries && x.attempt <= 1 && x.replayable(&x.saved):
 		x.tries++
 		p := x.core.poolFor(x.pool.key, x.pool.dial) // the last connection may have taken its pool along

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weft-mesh/weft/codes"
 	"github.com/weft-mesh/weft/message"
+	"github.com/weft-mesh/weft/planted"
 	"github.com/weft-mesh/weft/proxy/h2"
 )
 
@@ -276,6 +277,9 @@ func (s *h2Client) resetUp(x *exchange, code h2.ErrCode) {
 	if st := x.us; st != nil {
 		x.us = nil
 		dropBlocked(s.blocked, x)
+		if planted.On(planted.ForgetReset) {
+			return
+		}
 		if !s.c.closed {
 			s.c.room()
 			st.Reset(code)

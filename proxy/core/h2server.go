@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weft-mesh/weft/message"
+	"github.com/weft-mesh/weft/planted"
 	"github.com/weft-mesh/weft/proxy/h2"
 )
 
@@ -236,6 +237,10 @@ func (s *h2Server) leave() {
 		return
 	}
 	s.leaving, s.left = true, s.c.core.now
+	if planted.On(planted.DrainAtOnce) {
+		s.c.close()
+		return
+	}
 	_, s.pings = s.h.LastPong()
 	s.c.room()
 	s.h.GoAway(h2.NoError)

@@ -11,6 +11,7 @@ import (
 	"github.com/weft-mesh/weft/decide"
 	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/planted"
 	"github.com/weft-mesh/weft/proxy/balance"
 	"github.com/weft-mesh/weft/proxy/override"
 	"github.com/weft-mesh/weft/proxy/telemetry"
@@ -66,7 +67,7 @@ func (x *exchange) refuseAmbiguous(err error) {
 // an application might take for one.
 func stripOurs(f []message.Field) []message.Field {
 	for i := range f {
-		if reserved(f[i].Name) {
+		if reserved(f[i].Name) && !planted.On(planted.ForgedIdentity) {
 			out := f[:i]
 			for _, g := range f[i+1:] {
 				if !reserved(g.Name) {
@@ -298,6 +299,9 @@ func (x *exchange) pick(r *message.Request) {
 	x.beginTry(r)
 	x.ep = ep
 	ep.Start()
+	if planted.On(planted.CountTwice) {
+		ep.Start()
+	}
 	c.picked(x)
 	if l := c.near(x, ep); l != nil {
 		x.count(x.port.Port.Protocol, overHop)
@@ -501,6 +505,9 @@ func (c *Core) set(src *decide.EndpointSet) *setEntry {
 func (c *Core) mirrorSet(e *setEntry, src *decide.EndpointSet) {
 	e.src = src
 	c.sets[src] = e
+	if planted.On(planted.StaleEndpoints) && e.set.Len() > 0 {
+		return
+	}
 	e.set.Configure(c.balanceConfig(src))
 	for _, left := range e.set.Update(c.now, src.Endpoints) {
 		c.retire(left)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/planted"
 	"github.com/weft-mesh/weft/proxy/balance"
 	"github.com/weft-mesh/weft/proxy/resilience"
 )
@@ -54,11 +55,14 @@ func (c *Core) poolOf(x *exchange, ep *balance.Endpoint) *pool {
 	l := x.local
 	w := c.waysOf(ep)
 	for _, p := range w.pools {
-		if p.key.self == l.Identity {
+		if p.key.self == l.Identity || planted.On(planted.LinkForAnyCaller) {
 			return p
 		}
 	}
 	key := poolKey{addr: ep.Link, h2: true, peer: ep.Identity, self: l.Identity}
+	if planted.On(planted.PoolForAnyPeer) {
+		key.peer = "any"
+	}
 	p := c.poolFor(key, Dial{Addr: ep.Link, Timeout: c.limits.ConnectTimeout, Peer: ep.Identity, Self: l.Identity, Workload: l.index})
 	p.users++
 	p.retired = false
@@ -219,7 +223,13 @@ func (c *Core) whyNot(d *Dial, err error) failure {
 func (p *pool) dialFailed(err error) {
 	p.dialing--
 	f := p.core.whyNot(&p.dial, err)
+	if planted.On(planted.PlaintextFallback) && f.code == failTLS.code {
+		p.dial.Peer = ""
+	}
 	defer p.dropIfEmpty()
+	if p.key.h2 && planted.On(planted.ForgetWaiters) {
+		return
+	}
 	if p.key.h2 {
 		var waiters []*exchange // those who try again here wait for the next dial
 		for x := p.next(); x != nil; x = p.next() {
@@ -266,7 +276,7 @@ func (p *pool) retire() {
 // removeShared takes a broken or ended connection out.
 func (p *pool) removeShared(cl *h2Client) {
 	for i := range p.shared {
-		if p.shared[i] == cl {
+		if p.shared[i] == cl && (!cl.c.closed || !planted.On(planted.KeepDeadLink)) {
 			p.shared = append(p.shared[:i], p.shared[i+1:]...)
 			break
 		}

@@ -2,6 +2,7 @@ package core
 
 import (
 	"github.com/weft-mesh/weft/message"
+	"github.com/weft-mesh/weft/planted"
 	"github.com/weft-mesh/weft/proxy/h2"
 )
 
@@ -125,7 +126,7 @@ func (r *raw) write(p []byte, end bool) int {
 		r.c.touch()
 		r.awaitJoin()
 	}
-	if end {
+	if end && !planted.On(planted.DropHalfClose) {
 		r.c.closeWrite()
 	}
 	n := r.c.backlog()

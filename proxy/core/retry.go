@@ -6,6 +6,7 @@ import (
 
 	"github.com/weft-mesh/weft/message"
 	"github.com/weft-mesh/weft/model"
+	"github.com/weft-mesh/weft/planted"
 	"github.com/weft-mesh/weft/proxy/balance"
 	"github.com/weft-mesh/weft/proxy/h2"
 	"github.com/weft-mesh/weft/proxy/resilience"
@@ -170,7 +171,11 @@ func (x *exchange) mayTry(cause resilience.Cause, answer *message.Response) (wai
 		return 0, false
 	}
 	c, r := x.core, &x.d.Calls().Retry
-	if !resilience.Wanted(r, cause, x.tries) || !cause.Unprocessed() && !x.repeatable(r) {
+	tries := x.tries
+	if planted.On(planted.TryForEver) {
+		tries = 0
+	}
+	if !resilience.Wanted(r, cause, tries) || !cause.Unprocessed() && !x.repeatable(r) {
 		return 0, false
 	}
 	if cause > resilience.Stale {
@@ -190,7 +195,7 @@ func (x *exchange) mayTry(cause resilience.Cause, answer *message.Response) (wai
 	if cause <= resilience.Stale {
 		b = &x.spending.requeues
 	}
-	if !b.Take(c.now) {
+	if !b.Take(c.now) && !planted.On(planted.TryForEver) {
 		c.shard.Refused(codeBudget)
 		return 0, false
 	}
