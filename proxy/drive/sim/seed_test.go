@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weft-mesh/weft/api/report"
+	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/proxy/core"
 	"github.com/weft-mesh/weft/proxy/drive/sim"
 	"github.com/weft-mesh/weft/proxy/telemetry"
@@ -27,8 +28,9 @@ type scenario struct {
 	run   func(w *world)
 	meets []string // what must happen for some seed
 
-	shared bool // some servers are behind the callers' proxies
-	few    bool // half the seeds: it is another one again with other settings
+	shared bool          // some servers are behind the callers' proxies
+	few    bool          // half the seeds: it is another one again with other settings
+	policy *model.Policy // of all services; nil: the defaults. Fewer seeds are run with one
 }
 
 var scenarios = []scenario{
@@ -39,6 +41,8 @@ var scenarios = []scenario{
 	{name: "bulk", run: bulk, meets: []string{"101", "200", "slow application"}},
 	{name: "surprise", run: surprise, meets: []string{"200"}},
 	{name: "callers", run: callers, meets: []string{"101", "200"}},
+	{name: "watched faults", run: chaos, meets: []string{"101", "200", "retried"}, policy: watchful()},
+	{name: "watched shared faults", run: chaos, meets: []string{"101", "200", "local"}, policy: watchful(), shared: true},
 	{name: "shared calm", run: calm, meets: []string{"101", "200", "local", "joined"}, shared: true},
 	{name: "shared faults", run: chaos, meets: append([]string{"local", "joined"}, sharedFaults...), shared: true},
 	{name: "shared retrying", run: retrying, meets: []string{"101", "200", "retried", "local"}, shared: true},
@@ -57,6 +61,14 @@ var everyFault = []string{
 // where hops within a proxy take most of the requests, and endpoints that cannot be connected to are
 // ejected, both are too rare for the few seeds of an ordinary run.
 var sharedFaults = slices.DeleteFunc(slices.Clone(everyFault), func(s string) bool { return s == "503W3310" || s == "503W3305" })
+
+// watchful is a policy with what proxies do by themselves: they ask for health and for load.
+func watchful() *model.Policy {
+	p := model.DefaultPolicy
+	p.Balance.Algorithm = model.Prequal
+	p.Health = &model.HealthCheck{Kind: model.HealthTCP, Interval: time.Second, Timeout: 500 * time.Millisecond, Unhealthy: 2, Healthy: 2}
+	return &p
+}
 
 // calm: nothing is wrong, so nothing may fail.
 func calm(w *world) {
@@ -361,7 +373,12 @@ func (w *world) seeLocal() {
 
 func live(t testing.TB, sc scenario, seed uint64, story io.Writer) *world {
 	w := makeWorld(t, seed, story, sc.shared)
-	if r := w.net.Rand("change"); r.IntN(2) == 0 {
+	if sc.policy != nil {
+		w.watched = sc.policy
+		for _, s := range services {
+			w.publish(s)
+		}
+	} else if r := w.net.Rand("change"); r.IntN(2) == 0 {
 		w.policy = changing(r)
 		w.publish("web")
 	}
@@ -379,6 +396,9 @@ func TestSeeds(t *testing.T) {
 			seeds := *manySeed
 			if sc.shared || sc.few { // the same again for the most part
 				seeds = (seeds + 1) / 2
+			}
+			if sc.policy != nil {
+				seeds = (seeds + 2) / 3
 			}
 			for i := range seeds {
 				seed := uint64(i + 1)

@@ -48,7 +48,8 @@ type world struct {
 	web     model.Protocol
 	limits  core.Limits
 	timeout time.Duration // of web's route; 0: it has none
-	policy  *model.Policy // web's; nil: the defaults
+	policy  *model.Policy // web's; nil: that of all
+	watched *model.Policy // of all services; nil: the defaults
 	maxQ    int           // most bytes that one connection of a proxy had waiting
 	running int           // clients
 }
@@ -172,8 +173,8 @@ var servicePorts = map[string]uint16{"web": 80, "echo": 7, "greet": 25}
 
 // publish tells the mesh who answers for a service.
 func (w *world) publish(service string) {
-	m := &model.Service{Name: shop(service), Ports: []model.Port{{Port: servicePorts[service], Protocol: w.protocol(service)}}}
-	if service == "web" {
+	m := &model.Service{Name: shop(service), Ports: []model.Port{{Port: servicePorts[service], Protocol: w.protocol(service), Policy: w.watched}}}
+	if service == "web" && w.policy != nil {
 		m.Ports[0].Policy = w.policy
 	}
 	if service == "web" && w.timeout > 0 {
