@@ -122,7 +122,7 @@ func (r *report) save(svg, figures string) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(figures, append(b, '\n'), 0o600); err != nil {
+		if err := os.WriteFile(figures, append(b, '\n'), 0o644); err != nil {
 			return err
 		}
 	}

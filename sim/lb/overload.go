@@ -108,7 +108,7 @@ func overload(o options) *report {
 	mine := func(p *plot.Panel) float64 { return p.Series[1].Y[last] }
 	unloaded := tail.Series[0].Y[0]
 	r.goal(mine(&goodput) >= 90, "at five times the load at least 90 % of what the server can do is answered in time", "%.1f %%", mine(&goodput))
-	r.goal(mine(&tail) <= 2*unloaded, "with at most twice the p99 of half the load", "%.1f and %.1f ms", mine(&tail), unloaded)
+	r.goal(mine(&tail) > 0 && mine(&tail) <= 2*unloaded, "with at most twice the p99 of half the load", "%.1f and %.1f ms", mine(&tail), unloaded)
 	r.goal(mine(&critical) == 100, "critical requests lose nothing", "%.3f %%", mine(&critical))
 	return r
 }

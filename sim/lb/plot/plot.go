@@ -93,7 +93,7 @@ const (
 // by the colour-blind). The first is ours.
 var palette = [...]struct{ light, dark string }{
 	{"#00795a", "#3ed6a5"}, {"#c25700", "#f0a13a"}, {"#0072b2", "#56b4e9"}, {"#8748b5", "#c9a2f5"},
-	{"#b3246f", "#f48bc3"}, {"#6a737d", "#a3adb8"}, {"#8a6d00", "#e3cf57"}, {"#2f3f9e", "#93a5ff"},
+	{"#b3246f", "#f48bc3"}, {"#6a737d", "#a3adb8"}, {"#8a6d00", "#e3cf57"}, {"#6b3a1e", "#d9a37a"},
 }
 
 func style() string {
