@@ -111,7 +111,7 @@ func (s *Set) judge(e *Endpoint, now time.Duration, failed bool) bool {
 	case a.state == Trying || a.state == Returning:
 		return s.eject(e, now)
 	case o.Consecutive > 0 && a.fails >= o.Consecutive:
-		return s.eject(e, now)
+		return s.otherStands(e) && s.eject(e, now)
 	case o.SuccessRate > 0 && a.volume >= minVolume && a.success() < o.SuccessRate && now-a.judged >= judgePause:
 		a.judged = now
 		return s.othersSucceed(e, o.SuccessRate) && s.eject(e, now)
@@ -141,6 +141,17 @@ func (s *Set) refuses(e *Endpoint, now time.Duration) bool {
 		}
 	}
 	return s.eject(e, now)
+}
+
+// otherStands reports whether any other endpoint does not fail again and again at present. If none does,
+// what they all depend on is broken, and to leave some of them out would only load the others.
+func (s *Set) otherStands(e *Endpoint) bool {
+	for _, o := range s.all {
+		if o != e && !o.Draining && o.ok() && o.accrual.fails < 2 {
+			return true
+		}
+	}
+	return false
 }
 
 // othersSucceed reports whether the other endpoints, taken together, are above a share of successes.

@@ -313,3 +313,33 @@ func TestHealthChecksChangeAStateAfterSoManyInARow(t *testing.T) {
 		t.Errorf("in the end it is %s since %s", st, since)
 	}
 }
+
+// What all endpoints of a tier fail for lies behind them. Ejecting some would pile the load up on the
+// rest, with nothing gained.
+func TestNobodyIsEjectedWhileEverybodyFails(t *testing.T) {
+	for _, n := range []int{2, 3, 10} {
+		var s Set
+		s.Update(0, endpoints(n))
+		warm(&s, ms)
+		now := time.Duration(0)
+		fail := func(e *Endpoint) bool {
+			now += ms
+			e.Start()
+			return e.Settle(now, ms, true)
+		}
+		for range 20 {
+			for _, e := range s.all {
+				if fail(e) {
+					t.Fatalf("of %d endpoints that all fail one was ejected", n)
+				}
+			}
+		}
+		for _, e := range s.all[1:] { // all but one are well again
+			e.Start()
+			e.Settle(now, ms, false)
+		}
+		if !fail(s.all[0]) {
+			t.Errorf("of %d endpoints the only one that goes on failing was not ejected", n)
+		}
+	}
+}
