@@ -121,7 +121,7 @@ func (h *hedge) win() {
 	h.won = true
 	x.hedging = nil
 	x.dropUp(h2.Cancel)
-	x.settleTry(false) // it took this long at the least
+	x.abandonTry()
 	x.up = h
 	if x.series != nil {
 		x.series.HedgeWon()

@@ -119,6 +119,17 @@ func (x *exchange) settleTry(failed bool) {
 	}
 }
 
+// abandonTry lets go of a try whose answer is not waited for any more: it would have taken this long at
+// the least.
+func (x *exchange) abandonTry() {
+	c := x.core
+	c.wheel.disarm(&x.try)
+	if ep := x.ep; ep != nil {
+		ep.Abandoned(c.now, c.now-x.tryAt)
+		x.leaveEndpoint(ep, false)
+	}
+}
+
 func (x *exchange) leaveEndpoint(ep *balance.Endpoint, failed bool) {
 	x.ep, x.avoid = nil, ep
 	if failed && x.series != nil {
