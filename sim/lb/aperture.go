@@ -29,7 +29,7 @@ func aperture(o options) *report {
 		jobs = append(jobs, job{fmt.Sprintf("%d x %d", n, n), k.name, func(seed uint64) fleet.Config {
 			return fleet.Config{
 				Seed: seed, Clients: n, Rate: float64(n * perServer), Latency: 250 * time.Microsecond,
-				Warm: o.length(2 * time.Second), Length: o.length(20 * time.Second),
+				Warm: o.length(6 * time.Second), Length: o.length(time.Minute),
 				Tiers: []fleet.Tier{{Servers: n, Cores: 4, Work: work, Calls: fleet.Calls{Choose: k.choose, Timeout: 5 * time.Second}}},
 			}
 		}})

@@ -117,7 +117,7 @@ func TestTheOrderOfThePrequalPaperIsReproduced(t *testing.T) {
 
 func TestAnApertureCutsConnectionsAndNotTheTail(t *testing.T) {
 	o := small(2)
-	o.scale = 0.3
+	o.scale = 0.1
 	r := aperture(o)
 	const where = "150 x 150"
 	all, mine := value(t, r, where, "all with all", "connections"), value(t, r, where, "weft, default", "connections")
