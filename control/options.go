@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/weft-mesh/weft/codes"
@@ -25,6 +26,9 @@ type Options struct {
 
 	Log *slog.Logger
 	Now func() time.Time // nil: time.Now
+	// Bind, if not nil, makes the listener of Listen in place of TCP; there need not be a socket then.
+	// A simulation gives one of its own network.
+	Bind func(addr string) (net.Listener, error)
 }
 
 // Started tells what a control plane started with.
@@ -61,7 +65,7 @@ func (o *Options) normalize() error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.StateDir == "" || o.Socket == "" {
+	if o.StateDir == "" || o.Socket == "" && o.Bind == nil {
 		e := codes.New("W2002", "the control plane needs a state directory and a socket path")
 		e.Why = fmt.Sprintf("state %q, socket %q", o.StateDir, o.Socket)
 		e.Next = []string{"weft up DIR"}

@@ -117,13 +117,19 @@ func (p *plane) open(ctx context.Context) (err error) {
 	p.disco = discovery.New(hex.EncodeToString(epoch), first, who, opt.Now, opt.Log)
 	p.world.disco = p.disco
 
-	l, err := listenSocket(ctx, opt.Socket)
-	if err != nil {
-		return err
+	if opt.Socket != "" {
+		l, err := listenSocket(ctx, opt.Socket)
+		if err != nil {
+			return err
+		}
+		p.serve(l, socketCredentials{})
 	}
-	p.serve(l, socketCredentials{})
 	if opt.Listen != "" {
-		l, err := listenTCP(ctx, opt.Listen)
+		listen := listenTCP
+		if opt.Bind != nil {
+			listen = func(_ context.Context, addr string) (net.Listener, error) { return opt.Bind(addr) }
+		}
+		l, err := listen(ctx, opt.Listen)
 		if err != nil {
 			return err
 		}

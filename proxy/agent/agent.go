@@ -54,6 +54,7 @@ type Options struct {
 	Log  *slog.Logger
 	Now  func() time.Time // nil: time.Now
 	Rand func() float64   // uniform in [0, 1), safe for concurrent use; nil: math/rand
+	Dial Dial             // to Control.Addr; nil: TCP
 }
 
 // Reporter is where telemetry comes from.

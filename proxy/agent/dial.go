@@ -27,7 +27,12 @@ const maxMessage = 16 << 20
 type dialer struct {
 	control config.Control
 	now     func() time.Time
+	connect Dial // nil: TCP
 }
+
+// Dial opens a connection to an address of the control plane, in place of TCP. A simulation gives
+// one that leads into its own network.
+type Dial func(ctx context.Context, addr string) (net.Conn, error)
 
 // open makes the connection for streams: over the Unix socket as it is, over TCP with the
 // certificate and roots of the store, which is looked at anew with each attempt to connect.
@@ -62,6 +67,9 @@ func (d dialer) unix() (*grpc.ClientConn, error) {
 
 func (d dialer) tcp(creds credentials.TransportCredentials) (*grpc.ClientConn, error) {
 	dial := func(ctx context.Context, _ string) (net.Conn, error) {
+		if d.connect != nil {
+			return d.connect(ctx, d.control.Addr)
+		}
 		var nd net.Dialer
 		return nd.DialContext(ctx, "tcp", d.control.Addr)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/weft-mesh/weft/identity"
 	"github.com/weft-mesh/weft/model"
 	"github.com/weft-mesh/weft/model/wire"
+	"github.com/weft-mesh/weft/planted"
 	"github.com/weft-mesh/weft/proxy/config"
 )
 
@@ -29,6 +30,7 @@ type KeeperOptions struct {
 	Log            *slog.Logger
 	Now            func() time.Time // nil: time.Now
 	Rand           func() float64   // nil: math/rand
+	Dial           Dial             // nil: TCP
 }
 
 // Keeper gets the certificate of one identity from the control plane and renews it at about half
@@ -187,6 +189,9 @@ func (k *Keeper) due() (bool, time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	left := k.renewAt.Sub(k.opt.Now())
+	if planted.On(planted.NeverRenew) {
+		left = time.Hour
+	}
 	return left <= 0, left
 }
 
@@ -238,7 +243,9 @@ func (k *Keeper) take(p *identity.Pair, b *identity.Bundle) {
 	k.ready.set()
 }
 
-func (k *Keeper) dialer() dialer { return dialer{control: k.opt.Control, now: k.opt.Now} }
+func (k *Keeper) dialer() dialer {
+	return dialer{control: k.opt.Control, now: k.opt.Now, connect: k.opt.Dial}
+}
 
 // connect opens a connection for one call. pinned tells that the control plane is known by its
 // root's hash only, so that the call must carry the token.

@@ -80,6 +80,7 @@ func (a *Agent) enlist() error {
 			var err error
 			k, err = NewKeeper(KeeperOptions{
 				Control: control, Namespace: who.namespace, ServiceAccount: who.name, Log: a.log, Now: a.opt.Now, Rand: a.opt.Rand,
+				Dial: a.opt.Dial,
 			})
 			if err != nil {
 				return err
