@@ -19,7 +19,7 @@ RATELIMIT := $(TOOLS)/ratelimit
 # Tests find the tools there.
 export PATH := $(TOOLS):$(PATH)
 
-.PHONY: help build demo test race lint bench bench-quick bench-faults bench-micro bench-record generate clean deps
+.PHONY: help build demo test sim sim-bugs race lint bench bench-quick bench-faults bench-micro bench-record generate clean deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,15 @@ test: deps build $(H2SPEC) $(GRPC_GO) $(GRPC_JAVA) $(CONNECT) $(KOSOKU) $(RATELI
 	go test -timeout 10m ./test/flood # alone: it measures latencies
 	@echo "with the race detector, all but the suites that only drive other processes:"
 	CGO_ENABLED=1 go test -race -timeout 20m $$(go list ./... | grep -v -e /test/flood -e /test/attack -e /test/interop)
+
+SEEDS := 1000
+
+sim: ## live SEEDS simulated lives of a mesh and look for one in which an invariant does not hold
+	go run ./sim -seeds $(SEEDS)
+
+sim-bugs: ## plant one bug after the other; the simulator must find each within SEEDS lives
+	go run -tags plantedbugs ./sim -bugs -seeds $(SEEDS)
+	go test -count 1 -tags plantedbugs ./sim/plane
 
 lint: $(GOLANGCI) ## check style and common mistakes
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "run gofmt -w on:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
