@@ -31,7 +31,9 @@ func TestNothingIsWrongInSomeLives(t *testing.T) {
 var regressions = []struct {
 	seed  uint64
 	found string
-}{}
+}{
+	{29, "pools that stayed after endpoints without a link had left"},
+}
 
 func TestSeedsThatFoundSomething(t *testing.T) {
 	for _, x := range regressions {
