@@ -20,6 +20,9 @@ const (
 	wary    = 2 * time.Minute
 	// probe is how often more than the lowest limit is tried if that is still slow, at first.
 	probe = time.Second
+	// flood is how many times as many requests as are usually answered have to come for that to be why
+	// an application answers fewer than usual.
+	flood = 1.5
 	// apart is how far two levels of what is under way have to be apart to be compared.
 	apart = 0.7
 	// calm is for how long nobody may have been held up until the limit is lifted.
@@ -195,7 +198,7 @@ func (l *limit) judge(now time.Duration) {
 		return l.ratio > l.cfg.Tolerance && (l.ratio-1)*mean > float64(floor)
 	}
 	if l.open {
-		l.suspect(now, late(l.queue.Interval/5))
+		l.suspect(now, late(l.queue.Interval/5), mean)
 		return
 	}
 	at := level{float64(w.in) / float64(n), w.ratios.rank(n / 2)}
@@ -281,13 +284,19 @@ func (l *limit) keepsPace(now time.Duration) bool {
 }
 
 // suspect decides whether the application is overloaded.
-func (l *limit) suspect(now time.Duration, slow bool) {
+func (l *limit) suspect(now time.Duration, slow bool, mean float64) {
 	w, s := &l.window, &l.slow
 	s.windows++
 	s.entered += w.entered
 	s.answered += w.answered
 	owed := s.entered - s.answered
-	keeps := l.keepsPace(now)
+	usual := l.usualRate // before this window
+	// What is flooded may answer next to nothing, if its requests share what it has and their callers
+	// give up: that it is slow for a reason of its own is only believed if no more came than usual.
+	keeps := l.keepsPace(now) || float64(w.entered) > flood*usual*float64(now-w.start)
+	if slow {
+		l.usualRate = usual
+	}
 	rest := l.mistook > 0 && now-l.mistakeAt < respite*time.Duration(l.patience)
 	if !slow || owed <= 0 || rest || s.windows > forget || !keeps {
 		s.windows, s.entered, s.answered = 0, 0, 0
@@ -304,4 +313,8 @@ func (l *limit) suspect(now time.Duration, slow bool) {
 	l.probed, l.probeWait = now, probe
 	s.windows, s.entered, s.answered = 0, 0, 0
 	l.set(float64(l.in) / 2)
+	if float64(w.answered) < usual*float64(now-w.start)/2 {
+		// Nothing can be learned from half of it: callers would go on to give up, after as long as before.
+		l.set(min(l.at, usual*mean*l.cfg.Tolerance))
+	}
 }

@@ -172,3 +172,19 @@ func TestWhatIsAskedWronglyIsRefused(t *testing.T) {
 		t.Errorf("-list: %v, printed %q", err, out.String())
 	}
 }
+
+// A server whose requests share it answers nothing at all any more when callers give up sooner than
+// it gets round to them: that must not be taken for an application that is slow for its own reasons.
+func TestAFloodedServerGoesOnAnswering(t *testing.T) {
+	o := small(2)
+	o.scale = 0.5
+	r := overload(o)
+	for _, where := range []string{"3 x", "5 x"} {
+		if v := value(t, r, where, "weft, default", "answered in time"); v < 90 {
+			t.Errorf("%s: %.1f %% of what the server can do is answered in time", where, v)
+		}
+		if v := value(t, r, where, "weft, default", "critical"); v < 100 {
+			t.Errorf("%s: %.2f %% of the critical requests succeed", where, v)
+		}
+	}
+}
