@@ -49,9 +49,9 @@ type Balance struct {
 	// Locality keeps requests in the client's zone as far as its endpoints can take them.
 	Locality bool
 	// ApertureMin is with how many endpoints a client keeps connections at least if there are many
-	// clients (Finagle's deterministic aperture). 12; 0: with all; at most 1000.
+	// clients (Finagle's deterministic aperture, whose minimum is 12). 24: see docs/reliability; 0: with all; at most 1000.
 	ApertureMin int
-	// ApertureAbove is above how many endpoints a client uses an aperture. 100.
+	// ApertureAbove is above how many endpoints a client uses an aperture. 24.
 	ApertureAbove int
 	// LoadReports says that load reports in responses (ORCA, gRFC A51 and A58) make weights.
 	LoadReports bool
@@ -301,7 +301,7 @@ type GlobalLimit struct {
 var DefaultPolicy = Policy{
 	Balance: Balance{
 		Algorithm: PeakEWMA, LoadBound: 1.25, SlowStart: 10 * time.Second, PanicPercent: 50,
-		Locality: true, ApertureMin: 12, ApertureAbove: 100, LoadReports: true,
+		Locality: true, ApertureMin: 24, ApertureAbove: 24, LoadReports: true,
 	},
 	Outlier: Outlier{
 		Consecutive: 5, SuccessRate: 0.8, SuccessWindow: 30 * time.Second,

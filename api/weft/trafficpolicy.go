@@ -87,9 +87,9 @@ type LoadBalancing struct {
 	Locality *bool `json:"locality,omitempty" rule:"assume=true"`
 	// ApertureMin is with how many endpoints a client keeps connections at least if there are many
 	// (Finagle's deterministic aperture). 0: with all.
-	ApertureMin *int32 `json:"apertureMin,omitempty" rule:"min=0,max=1000,assume=12"`
+	ApertureMin *int32 `json:"apertureMin,omitempty" rule:"min=0,max=1000,assume=24"`
 	// ApertureAbove is above how many endpoints a client keeps connections with a part of them only.
-	ApertureAbove *int32 `json:"apertureAbove,omitempty" rule:"min=0,max=100000,assume=100"`
+	ApertureAbove *int32 `json:"apertureAbove,omitempty" rule:"min=0,max=100000,assume=24"`
 	// LoadReports lets the load that endpoints report in responses (ORCA, gRFC A51 and A58) make weights.
 	LoadReports *bool `json:"loadReports,omitempty" rule:"assume=true"`
 }

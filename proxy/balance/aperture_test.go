@@ -60,10 +60,10 @@ func TestPicksOfAllClientsTogetherAreEven(t *testing.T) {
 }
 
 func TestAClientKeepsToItsAperture(t *testing.T) {
-	for _, c := range []struct{ n, m, most int }{{1000, 1000, 14}, {100, 1000, 22}, {10, 1000, 102}, {1000, 200, 14}} {
+	for _, c := range []struct{ n, m, most int }{{1000, 1000, 26}, {100, 1000, 32}, {10, 1000, 102}, {1000, 200, 26}} {
 		s := seat(3, c.n, c.m, func(*model.Policy) {})
-		if k := len(s.usable); k < 12 || k > c.most {
-			t.Errorf("%d clients, %d endpoints: %d are used, want 12 to %d", c.n, c.m, k, c.most)
+		if k := len(s.usable); k < 24 || k > c.most {
+			t.Errorf("%d clients, %d endpoints: %d are used, want 24 to %d", c.n, c.m, k, c.most)
 		}
 	}
 	for _, c := range []struct {
@@ -71,7 +71,7 @@ func TestAClientKeepsToItsAperture(t *testing.T) {
 		n, m   int
 		change func(*model.Policy)
 	}{
-		{"the service is small", 1000, 100, func(*model.Policy) {}},
+		{"the service is small", 1000, 24, func(*model.Policy) {}},
 		{"apertures are off", 1000, 1000, func(p *model.Policy) { p.Balance.ApertureMin = 0 }},
 		{"nobody knows how many clients there are", 0, 1000, func(*model.Policy) {}},
 		{"there is one client", 1, 1000, func(*model.Policy) {}},
