@@ -81,7 +81,7 @@ func (a *h2app) serve(first string, do func(a *h2app, id uint32, path string, n 
 var badPeers = []badPeer{
 	{name: "plain", do: (*h2app).answer, want: 200, rfc: "RFC 9113 8.1"},
 	{name: "REFUSED_STREAM once", once: true, do: func(a *h2app, id uint32) { a.say(rst(id, codeRefused)) }, want: 200, sends: 2, rfc: "RFC 9113 8.7: may be sent again"},
-	{name: "REFUSED_STREAM of a request with a body", post: true, do: func(a *h2app, id uint32) { a.say(rst(id, codeRefused)) }, want: 503, rfc: "RFC 9113 8.7: we do not keep bodies"},
+	{name: "REFUSED_STREAM of a request with a body", post: true, do: func(a *h2app, id uint32) { a.say(rst(id, codeRefused)) }, want: 503, sends: 3, rfc: "RFC 9113 8.7: what was not processed may be sent again, its body included"},
 	{name: "REFUSED_STREAM for ever", do: func(a *h2app, id uint32) { a.say(rst(id, codeRefused)) }, want: 503, sends: 3, rfc: "RFC 9113 8.7"},
 	{name: "GOAWAY with last stream 0", once: true, do: func(a *h2app, _ uint32) { a.say(goAway(0, codeNone)); a.Close() }, want: 200, sends: 2, rfc: "RFC 9113 6.8: streams above the last one may be sent again"},
 	{name: "GOAWAY with last stream 0 for ever", do: func(a *h2app, _ uint32) { a.say(goAway(0, codeNone)) }, want: 503, sends: 3, rfc: "RFC 9113 6.8"},

@@ -143,7 +143,9 @@ func (fl *flood) run(t *testing.T, x *pair, f *front, beside *h2conn) {
 		_, active, _ := f.backend.counts()
 		return active == 0
 	})
-	if most, _, _ := f.backend.counts(); most > f.streams {
+	// Beside what is permitted, as many again may be cancelled ones of which a proxy has not told the
+	// application yet: to tell at once would use up what the connection may cancel, which honest clients share.
+	if most, _, _ := f.backend.counts(); most > 2*f.streams {
 		t.Errorf("the application had %d requests at once, the limit of streams is %d", most, f.streams)
 	}
 	if err := beside.fine(f.head("/after")...); err != nil {
