@@ -26,7 +26,7 @@ func (w *Reasons) calls(c *model.Calls) {
 	w.add(StepCalls, "timeouts", source(s.Timeouts), OK, "request "+limit(c.Timeouts.Request)+", one try "+limit(c.Timeouts.BackendRequest))
 	w.add(StepCalls, "retry", source(s.Retry), OK, describeRetry(&c.Retry))
 	b := &c.Retry.Budget
-	w.add(StepCalls, "budget", source(s.Budget), OK, fmt.Sprintf("%d %% of the requests of %v, and %d a second", b.Percent, b.Window, b.MinPerSecond))
+	w.add(StepCalls, "budget", source(s.Budget), OK, fmt.Sprintf("%d %% of the requests of %v, at least %d a second", b.Percent, b.Window, b.MinPerSecond))
 	if h := c.Hedge; h != nil {
 		w.add(StepCalls, "hedging", source(s.Hedge), OK, fmt.Sprintf("a second request after the %s percentile of latency, at least %v; if it may be repeated", ordinal(h.Percentile), h.Min))
 	}

@@ -41,7 +41,7 @@ filters | RequestMirror | routes/cart-beta.yaml:1 | ok | to Service shop/v3:80, 
 backend | Service shop/v2:80 | routes/cart-beta.yaml:1 | chosen | weight 1 of 1
 calls | timeouts | routes/cart-beta.yaml:9 | ok | request 2s, one try unlimited
 calls | retry | default | ok | up to 2 more tries after what was not processed; waits up to 250ms
-calls | budget | default | ok | 20 % of the requests of 10s, and 10 a second
+calls | budget | default | ok | 20 % of the requests of 10s, at least 10 a second
 endpoints | Service shop/v2:80 | | missed | nothing is known of its endpoints yet`
 	if got := written(&why); got != strings.TrimSpace(want) {
 		t.Errorf("reasons are\n%s", got)
@@ -93,7 +93,7 @@ func TestReasonsTellOfEachPartThatIsOnWithItsSource(t *testing.T) {
 	want := `
 calls | timeouts | 1 | ok | request unlimited, one try 1s
 calls | retry | 2 | ok | up to 1 more tries after what was not processed, a broken connection, a try that took too long, status 503 504, grpc-status 14; waits up to 1s; declared repeatable
-calls | budget | default | ok | 0 % of the requests of 0s, and 0 a second
+calls | budget | default | ok | 0 % of the requests of 0s, at least 0 a second
 calls | hedging | 3 | ok | a second request after the 99.9th percentile of latency, at least 1ms; if it may be repeated
 calls | comparison | 6 | ok | mirrored answers, with Service shop/v1:80 as the baseline
 calls | override | 7 | ok | a request with a signed token may name its backend

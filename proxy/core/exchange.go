@@ -55,6 +55,7 @@ type exchange struct {
 	tunnel   bool // bytes both ways, ends are independent
 	h2app    bool // downstream spoke HTTP/2, so the application is spoken to in HTTP/2
 	grpc     bool
+	kind     grpcKind  // of grpc
 	mirror   bool      // a copy whose response nobody sees
 	of       *exchange // the original of a mirror
 	peer     string    // inbound: who calls, and the same for fields

@@ -41,7 +41,7 @@ func (x *exchange) startInbound(r *message.Request) {
 // Its fields name the peer, and hold nothing else that only proxies may set.
 func (x *exchange) admit(r *message.Request, to []byte) {
 	c := x.core
-	x.grpc = message.IsGRPC(r.Fields)
+	x.speaks(r.Fields)
 	app, ok := x.local.appPort(to)
 	x.countInbound(app)
 	if !ok {

@@ -31,7 +31,7 @@ func (x *exchange) startOutbound(r *message.Request) {
 		x.refuseAmbiguous(err)
 		return
 	}
-	x.grpc = message.IsGRPC(r.Fields)
+	x.speaks(r.Fields)
 	if n := attemptOf(r.Fields); n > 1 {
 		x.attempt = n
 	}

@@ -91,7 +91,7 @@ func (x *exchange) refuseAs(status, grpc int, code, kind, text string) {
 	resp := message.Response{Status: status, ContentLength: -1}
 	if x.grpc {
 		resp.Status = 200
-		s.add("content-type", "application/grpc")
+		s.add("content-type", x.kind.String())
 		s.add("grpc-status", strconv.Itoa(grpc))
 		s.add("grpc-message", percentEncoded("weft "+code+": "+text))
 		resp.Fields = s.list
