@@ -12,7 +12,7 @@ import (
 // as a whole. Readers that keep up are not met, however many they are, until hardHeld times as much is
 // held: then those lose that hold most for the longest time.
 const (
-	hardHeld   = 4
+	hardHeld   = 2
 	sweepEvery = time.Second
 )
 
