@@ -43,8 +43,8 @@ type Limits struct {
 	MaxParked        int           // 1000: requests waiting for one connection or discovery answer
 	MaxPoolConns     int           // 1024: HTTP/1 connections to one application
 	MaxConns         int           // 60,000: all connections of the loop
-	// MaxHeld is the memory for what waits for peers to read it, on the loop. 12 MiB: above it those that
-	// take nothing for a second or two are cut off; above hardHeld times as much anybody, at once.
+	// MaxHeld is the memory for what waits for peers to read it, on the loop. 6 MiB: above it those that
+	// take nothing for a quarter of a second or two are cut off; above hardHeld times as much anybody, at once.
 	MaxHeld int
 }
 
@@ -72,7 +72,7 @@ func (l Limits) withDefaults() Limits {
 		l.MaxConns = 60_000
 	}
 	if l.MaxHeld == 0 {
-		l.MaxHeld = 12 << 20
+		l.MaxHeld = 6 << 20
 	}
 	return l
 }

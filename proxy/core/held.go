@@ -7,13 +7,13 @@ import (
 
 // What waits for slow readers is the one thing that a peer can make a proxy hold without limit:
 // each stream and each connection has back-pressure, but there may be thousands of them. So the loop
-// counts it. Beyond Limits.MaxHeld it looks around each second, and those lose that have taken nothing
+// counts it. Beyond Limits.MaxHeld it looks around four times a second, and those lose that have taken nothing
 // of what waited for them since the last look: a stream is reset, a connection of its own is reset
 // as a whole. Readers that keep up are not met, however many they are, until hardHeld times as much is
 // held: then those lose that hold most for the longest time.
 const (
 	hardHeld   = 2
-	sweepEvery = time.Second
+	sweepEvery = 250 * time.Millisecond
 )
 
 var errShed = errors.New("it does not read what is sent to it, and the proxy holds as much as it may")

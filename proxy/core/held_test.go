@@ -78,7 +78,7 @@ func TestReadersThatKeepUpAreNotCutOff(t *testing.T) {
 	r := newRig(t, nil, Limits{MaxHeld: 1 << 20})
 	r.answer = append([]byte("HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n"), make([]byte, 60000)...)
 	var readers []*pipe
-	for range 40 {
+	for range 30 {
 		readers = append(readers, r.dial())
 	}
 	dead := r.dial()
@@ -90,7 +90,7 @@ func TestReadersThatKeepUpAreNotCutOff(t *testing.T) {
 		for _, c := range readers {
 			c.send(rigRequest)
 		}
-		r.pass(500*time.Millisecond, 100*time.Millisecond)
+		r.pass(150*time.Millisecond, 50*time.Millisecond)
 		most = max(most, r.client.core.held)
 		for i, c := range readers {
 			if c.other.gone {
