@@ -35,7 +35,7 @@ func init() {
 			"A peer did not prove an identity of this mesh: its certificate is missing, expired, from another root, or not for the expected workload. Nothing was received from it. The reason stands in the log of both proxies.",
 			"Compare both ends:\n    weft status -o wide\n    weft whois SPIFFE-ID"},
 		Entry{"W3015", "A peer that does not read was cut off",
-			"The proxy held much for peers that ask and then read slowly or not at all. Above 6 MiB a loop those lost their streams or connections that had taken nothing for a quarter of a second or two; above 12 MiB those that were behind with the most for the longest time. Everybody else goes on.",
+			"The proxy held as much as it may for peers that ask and then read slowly or not at all. Those that were behind with the most for the longest time lost their streams or connections; everybody else goes on.",
 			"The proxy's log names the peers and what was held for them. A client that reads everything that it asks for is not met."},
 		Entry{"W3016", "A link was not set up in time",
 			"A peer connected to the link listener and did not finish its TLS handshake within 5 seconds, or, while more than 1024 did so at once, was the oldest of those and of the address that most of them came from. It was closed; nobody's identity was proved.",

@@ -43,7 +43,6 @@ type Conn struct {
 	held   int           // memory for what waits for the peer to read, as far as the loop was told
 	waits  int           // bytes of that
 	behind time.Duration // since when waits is not 0
-	stuck  int           // what waits for somebody who took nothing lately, as of the last sweep
 
 	prev, next *Conn
 	active     time.Duration // last byte in or out

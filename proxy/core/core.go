@@ -43,9 +43,7 @@ type Limits struct {
 	MaxParked        int           // 1000: requests waiting for one connection or discovery answer
 	MaxPoolConns     int           // 1024: HTTP/1 connections to one application
 	MaxConns         int           // 60,000: all connections of the loop
-	// MaxHeld is the memory for what waits for peers to read it, on the loop. 6 MiB: above it those that
-	// take nothing for a quarter of a second or two are cut off; above hardHeld times as much anybody, at once.
-	MaxHeld int
+	MaxHeld          int           // 12 MiB: memory for what waits for peers to read it, on the loop
 }
 
 func (l Limits) withDefaults() Limits {
@@ -72,7 +70,7 @@ func (l Limits) withDefaults() Limits {
 		l.MaxConns = 60_000
 	}
 	if l.MaxHeld == 0 {
-		l.MaxHeld = 6 << 20
+		l.MaxHeld = 12 << 20
 	}
 	return l
 }
@@ -120,7 +118,6 @@ type Core struct {
 	nconns        int
 	held          int     // bytes that wait for peers to read them
 	parked        int     // bytes of bodies whose requests have nowhere to go yet
-	sweep         timer   // looks for those that do not read while much is held
 	shedding      []*Conn // scratch of shed
 	dirty         []*Conn // have output or something to do at the end of the batch
 	bufs          buffers
@@ -242,7 +239,6 @@ func New(cfg Config) *Core {
 		c.log = slog.New(slog.DiscardHandler)
 	}
 	c.wheel.init(cfg.Now)
-	c.sweep.fire = c.lookAround
 	c.table, _ = decide.Compile(nil, &decide.View{})
 	return c
 }
@@ -275,7 +271,7 @@ func (c *Core) SetTable(t *decide.Table) {
 // Flush writes everything that the batch produced. The driver calls it once after the events of
 // one wake-up, so that all frames of a batch share a record and a system call.
 func (c *Core) Flush() {
-	for len(c.dirty) > 0 || len(c.serving) > 0 || len(c.doors) > 0 || c.shed(c.limits.MaxHeld*hardHeld, false) {
+	for len(c.dirty) > 0 || len(c.serving) > 0 || len(c.doors) > 0 || c.shed() {
 		c.serveDoors()
 		c.serveWaiters()
 		if len(c.dirty) == 0 {

@@ -308,7 +308,7 @@ func (x *exchange) countParked(n int) {
 	c := x.core
 	c.parked += n - x.parked
 	x.parked = n
-	if n > 0 && c.parked > c.limits.MaxHeld*hardHeld/2 {
+	if n > 0 && c.parked > c.limits.MaxHeld/2 {
 		x.fail(failOverload)
 	}
 }

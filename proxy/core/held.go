@@ -1,20 +1,12 @@
 package core
 
-import (
-	"errors"
-	"time"
-)
+import "errors"
 
 // What waits for slow readers is the one thing that a peer can make a proxy hold without limit:
 // each stream and each connection has back-pressure, but there may be thousands of them. So the loop
-// counts it. Beyond Limits.MaxHeld it looks around four times a second, and those lose that have taken nothing
-// of what waited for them since the last look: a stream is reset, a connection of its own is reset
-// as a whole. Readers that keep up are not met, however many they are, until hardHeld times as much is
-// held: then those lose that hold most for the longest time.
-const (
-	hardHeld   = 2
-	sweepEvery = 250 * time.Millisecond
-)
+// counts it, and beyond Limits.MaxHeld those lose that hold most for the longest time: a stream is
+// reset, a connection of its own is reset as a whole. Readers that keep up come back to nothing
+// again and again and are not met.
 
 var errShed = errors.New("it does not read what is sent to it, and the proxy holds as much as it may")
 
@@ -34,27 +26,6 @@ func (cn *Conn) account() {
 	}
 	cn.core.held += held - cn.held
 	cn.held, cn.waits = held, waits
-	if c := cn.core; c.held > c.limits.MaxHeld/2 && !c.sweep.armed() {
-		c.wheel.arm(&c.sweep, c.now+sweepEvery)
-	}
-}
-
-// lookAround finds those that do not read and, if too much is held, lets them go.
-func (c *Core) lookAround() {
-	for cn := c.conns.head; cn != nil; cn = cn.next {
-		switch {
-		case cn.h2 != nil:
-			cn.stuck = cn.h2.Look()
-		case cn.waits > 0 && c.now-cn.behind >= sweepEvery:
-			cn.stuck = cn.waits
-		default:
-			cn.stuck = 0
-		}
-	}
-	c.shed(c.limits.MaxHeld, true)
-	if c.held > c.limits.MaxHeld/2 {
-		c.wheel.arm(&c.sweep, c.now+sweepEvery)
-	}
 }
 
 // unaccount forgets it: the connection is gone.
@@ -64,20 +35,16 @@ func (cn *Conn) unaccount() {
 }
 
 // blame is how much a connection is to blame for what is held: bytes times time, in which the
-// first moment counts little and all is equal after a while. With stuck, only what is stuck counts.
-func (cn *Conn) blame(stuck bool) int64 {
+// first moment counts little and all is equal after a while.
+func (cn *Conn) blame() int64 {
 	const tick, most = 1 << 20, 10_000 // about a millisecond; about ten seconds
-	n := cn.waits
-	if stuck {
-		n = min(n, cn.stuck)
-	}
-	return int64(n) * (1 + min(int64(cn.core.now-cn.behind)/tick, most))
+	return int64(cn.waits) * (1 + min(int64(cn.core.now-cn.behind)/tick, most))
 }
 
-// shed brings what is held down to three quarters of limit, if it is above it; with stuck, only at the
-// expense of those who do not read. It reports whether it did anything.
-func (c *Core) shed(limit int, stuck bool) bool {
-	if c.held <= limit {
+// shed brings what is held down to three quarters of the limit, if it is above it. It reports
+// whether it did anything.
+func (c *Core) shed() bool {
+	if c.held <= c.limits.MaxHeld {
 		return false
 	}
 	for cn := c.conns.head; cn != nil; cn = cn.next {
@@ -87,16 +54,18 @@ func (c *Core) shed(limit int, stuck bool) bool {
 		}
 	}
 	done := false
-	for target := limit / 4 * 3; c.held > target; {
+	for target := c.limits.MaxHeld / 4 * 3; c.held > target; {
 		var worst int64
 		for cn := c.conns.head; cn != nil; cn = cn.next {
-			worst = max(worst, cn.blame(stuck))
+			if cn.waits > 0 {
+				worst = max(worst, cn.blame())
+			}
 		}
 		if worst == 0 {
 			break
 		}
 		for cn := c.conns.head; cn != nil; cn = cn.next {
-			if b := cn.blame(stuck); b > 0 && b >= worst/2 {
+			if cn.waits > 0 && cn.blame() >= worst/2 {
 				c.shedding = append(c.shedding, cn) // ending one may end another
 			}
 		}
@@ -104,7 +73,7 @@ func (c *Core) shed(limit int, stuck bool) bool {
 			c.shedding[i] = nil
 			if c.held > target && !cn.closed {
 				done = true
-				cn.shed(c.held-target, stuck)
+				cn.shed(c.held - target)
 			}
 		}
 		c.shedding = c.shedding[:0]
@@ -114,20 +83,13 @@ func (c *Core) shed(limit int, stuck bool) bool {
 
 // shed frees some of what waits for the connection's peer: what is asked for, but at most half of it if
 // it belongs to many.
-func (cn *Conn) shed(n int, stuck bool) {
+func (cn *Conn) shed(n int) {
 	c := cn.core
 	c.shard.Refused("W3015")
 	c.warn("cut off a reader that is behind", "code", "W3015", "peer", cn.peer, "remote", cn.remote, "waits", cn.waits, "for", c.now-cn.behind)
-	if cn.h2 != nil && (stuck || cn.h2.Held() >= cn.queued) {
+	if cn.h2 != nil && cn.h2.Held() >= cn.queued {
 		cn.room()
-		most := n
-		if !stuck {
-			most = min(n, max(cn.h2.Held()/2, 1))
-		}
-		freed := cn.h2.Shed(most, stuck)
-		if cn.stuck = max(cn.stuck-freed, 0); freed == 0 {
-			cn.stuck = 0
-		}
+		cn.h2.Shed(min(n, max(cn.h2.Held()/2, 1)))
 		err := cn.h2.Err()
 		cn.touch()
 		cn.account()

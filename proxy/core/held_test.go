@@ -23,7 +23,7 @@ func (r *rig) dialLink(peer string) *pipe {
 
 // TestReadersThatAreBehindLoseWhenTooMuchIsHeld: and those that keep up do not.
 func TestReadersThatAreBehindLoseWhenTooMuchIsHeld(t *testing.T) {
-	r := newRig(t, nil, Limits{MaxHeld: 1 << 20 / hardHeld})
+	r := newRig(t, nil, Limits{MaxHeld: 1 << 20})
 	r.answer = append([]byte("HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n"), make([]byte, 60000)...)
 	good := r.dial()
 	var bad []*pipe
@@ -72,42 +72,6 @@ func TestReadersThatAreBehindLoseWhenTooMuchIsHeld(t *testing.T) {
 	}
 }
 
-// TestReadersThatKeepUpAreNotCutOff: ordinary traffic of many may hold more than slow readers are
-// allowed to. Those who read it all now and then are no attackers; those who do not are.
-func TestReadersThatKeepUpAreNotCutOff(t *testing.T) {
-	r := newRig(t, nil, Limits{MaxHeld: 1 << 20})
-	r.answer = append([]byte("HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n"), make([]byte, 60000)...)
-	var readers []*pipe
-	for range 30 {
-		readers = append(readers, r.dial())
-	}
-	dead := r.dial()
-	r.stuck(dead)
-	dead.send(rigRequest)
-	most := 0
-	for range 20 {
-		r.stuck(readers...)
-		for _, c := range readers {
-			c.send(rigRequest)
-		}
-		r.pass(150*time.Millisecond, 50*time.Millisecond)
-		most = max(most, r.client.core.held)
-		for i, c := range readers {
-			if c.other.gone {
-				t.Fatalf("reader %d was cut off", i)
-			}
-			c.other.release()
-		}
-		r.settle()
-	}
-	if most <= 1<<20 {
-		t.Errorf("at most %d bytes were held: this shows nothing", most)
-	}
-	if !dead.other.gone {
-		t.Error("one that reads nothing is still there")
-	}
-}
-
 // TestStreamsThatAreNotReadLose: one link with many streams and no windows is no way
 // to make a proxy hold them all.
 func TestStreamsThatAreNotReadLose(t *testing.T) {
@@ -122,12 +86,8 @@ func TestStreamsThatAreNotReadLose(t *testing.T) {
 	}
 	c.send(p)
 	r.settle()
-	if held := r.server.core.held; held == 0 || held > hardHeld<<20 {
-		t.Errorf("%d bytes are held at once, the limit being %d", held, hardHeld<<20)
-	}
-	r.pass(3*sweepEvery, 100*time.Millisecond)
 	if held := r.server.core.held; held == 0 || held > 1<<20 {
-		t.Errorf("%d bytes are held after a while, the limit being %d", held, 1<<20)
+		t.Errorf("%d bytes are held, the limit being %d", held, 1<<20)
 	}
 	if n := bytes.Count(c.in, []byte("\x00\x00\x04\x03\x00")); n == 0 || n == 100 {
 		t.Errorf("%d of 100 streams were reset", n)
@@ -143,7 +103,7 @@ func TestBodiesThatHaveNowhereToGoAreBounded(t *testing.T) {
 	r.noAnswer = true
 	refused, most := 0, 0
 	var all []*pipe
-	for range 80 {
+	for range 40 {
 		c := r.dial()
 		c.send(append([]byte("POST / HTTP/1.1\r\nHost: cart\r\nContent-Length: 1000000\r\n\r\n"), make([]byte, 60000)...))
 		r.settle()
@@ -153,8 +113,8 @@ func TestBodiesThatHaveNowhereToGoAreBounded(t *testing.T) {
 		}
 		all = append(all, c)
 	}
-	if most == 0 || most > hardHeld<<19+64<<10 || refused == 0 {
-		t.Errorf("%d bytes waited, %d of 80 uploads were refused", most, refused)
+	if most == 0 || most > 1<<19+64<<10 || refused == 0 {
+		t.Errorf("%d bytes waited, %d of 40 uploads were refused", most, refused)
 	}
 	for _, c := range all {
 		if !c.other.gone {

@@ -9,11 +9,6 @@ type sendQueue struct {
 	chunks [][]byte
 	at     int // in the first chunk
 	n      int // octets
-
-	passed uint32 // octets that left, wrapping
-	mark   uint32 // what passed will be when all that waited at the last look has left
-	marked bool
-	stuck  bool // it had not at the last look
 }
 
 const (
@@ -53,7 +48,6 @@ func (q *sendQueue) first() []byte {
 func (q *sendQueue) took(c *Conn, n int) {
 	q.n -= n
 	q.at += n
-	q.passed += uint32(n)
 	c.queued -= n
 	if q.n == 0 {
 		q.drop(c)
@@ -73,15 +67,6 @@ func (q *sendQueue) drop(c *Conn) {
 		q.chunks[i] = nil
 	}
 	q.chunks, q.at, q.n = q.chunks[:0], 0, 0
-	q.marked, q.stuck = false, false
-}
-
-// look notes whether what waited at the last look has left.
-func (q *sendQueue) look() {
-	q.stuck = q.marked && int32(q.passed-q.mark) < 0
-	if q.marked = q.n > 0; q.marked && !q.stuck {
-		q.mark = q.passed + uint32(q.n)
-	}
 }
 
 // takeChunk gives an empty chunk, or a small one for n octets and no more.

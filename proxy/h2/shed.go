@@ -9,29 +9,11 @@ func (c *Conn) Held() int { return c.lent + len(c.spare)*chunkSize }
 // Unkeep gives back what is kept for streams that will have to wait.
 func (c *Conn) Unkeep() { c.spare = nil }
 
-// Look notes which streams are stuck: what waited on them when Look was called before waits still. It
-// returns how many octets wait on those.
-func (c *Conn) Look() (stuck int) {
-	if c.queued == 0 {
-		return 0
-	}
-	c.sweep = c.streams.appendAll(c.sweep[:0])
-	for _, s := range c.sweep {
-		if s.queue.look(); s.queue.stuck {
-			stuck += s.queue.n
-		}
-	}
-	clear(c.sweep)
-	c.sweep = c.sweep[:0]
-	return stuck
-}
-
 // Shed resets the streams on which most octets wait, until at least n octets of memory are freed or nothing
-// waits any more, and returns how many were; with stuck, only streams that the last Look found so. The
-// handler is told by OnReset. It is for an owner that holds as much as it may for peers that do not
-// read: each such stream counts as ended by the peer's doing, so that a peer with many of them loses
-// the connection. Not to be called by a handler.
-func (c *Conn) Shed(n int, stuck bool) (freed int) {
+// waits any more, and returns how many were. The handler is told by OnReset. It is for an owner that
+// holds as much as it may for peers that do not read: each such stream counts as ended by the
+// peer's doing, so that a peer with many of them loses the connection. Not to be called by a handler.
+func (c *Conn) Shed(n int) (freed int) {
 	c.enter()
 	held := c.Held()
 	c.Unkeep()
@@ -39,23 +21,16 @@ func (c *Conn) Shed(n int, stuck bool) (freed int) {
 		c.sweep = c.streams.appendAll(c.sweep[:0])
 		most := 0
 		for _, s := range c.sweep {
-			if s.queue.stuck || !stuck {
-				most = max(most, s.Pending())
-			}
+			most = max(most, s.Pending())
 		}
 		for _, s := range c.sweep {
-			if s.queue.stuck || !stuck {
-				if pending := s.Pending(); pending > 0 && pending >= most/2 && held-c.Held() < n && c.err == nil {
-					c.streamError(s, EnhanceYourCalm, "its peer does not read it")
-					c.Unkeep()
-				}
+			if pending := s.Pending(); pending > 0 && pending >= most/2 && held-c.Held() < n && c.err == nil {
+				c.streamError(s, EnhanceYourCalm, "its peer does not read it")
+				c.Unkeep()
 			}
 		}
 		clear(c.sweep)
 		c.sweep = c.sweep[:0]
-		if most == 0 {
-			break
-		}
 	}
 	c.leave()
 	return held - c.Held()

@@ -57,7 +57,7 @@ func TestWhatWaitsIsCountedAsItComesAndGoes(t *testing.T) {
 func TestSheddingTakesTheStreamsOnWhichMostWaits(t *testing.T) {
 	c, _ := unread(t, 10)
 	held := c.Held()
-	if freed := c.Shed(30<<10, false); freed < 30<<10 || c.Held() != held-freed {
+	if freed := c.Shed(30 << 10); freed < 30<<10 || c.Held() != held-freed {
 		t.Errorf("%d octets were freed, %d of %d are held", freed, c.Held(), held)
 	}
 	for id := uint32(1); id <= 7; id += 2 { // with up to 4 KiB, where others have 10
@@ -65,34 +65,9 @@ func TestSheddingTakesTheStreamsOnWhichMostWaits(t *testing.T) {
 			t.Errorf("stream %d has lost, on which little waits", id)
 		}
 	}
-	c.Shed(1<<30, false)
+	c.Shed(1 << 30)
 	if c.Queued() != 0 || c.Held() != 0 || c.Streams() != 0 || c.Err() != nil {
 		t.Errorf("%d octets on %d streams wait: %v", c.Queued(), c.Streams(), c.Err())
-	}
-}
-
-func TestOnlyStreamsThatPassNothingOnAreStuck(t *testing.T) {
-	c, _ := unread(t, 3) // with 1, 2 and 3 KiB
-	if n := c.Look(); n != 0 {
-		t.Errorf("%d octets are stuck at the first look", n)
-	}
-	feed := func(p []byte) {
-		if err := c.Feed(p); err != nil {
-			t.Fatal(err)
-		}
-	}
-	feed(appendWindowUpdate(nil, 3, 2048)) // all that waited
-	feed(appendWindowUpdate(nil, 5, 1024)) // some of it
-	if n := c.Look(); n != 1024+2048 {
-		t.Errorf("%d octets are stuck, want those of two streams", n)
-	}
-	feed(appendWindowUpdate(nil, 5, 2048))
-	if n := c.Look(); n != 1024 {
-		t.Errorf("%d octets are stuck, want 1024", n)
-	}
-	c.Shed(1<<30, true)
-	if c.streams.get(1) != nil || c.Queued() != 0 {
-		t.Errorf("%d octets wait", c.Queued())
 	}
 }
 
@@ -109,7 +84,7 @@ func TestAPeerThatMakesUsShedManyStreamsLosesTheConnection(t *testing.T) {
 				err = c.Feed(a.open(flagEndStream))
 			}
 		}
-		c.Shed(1<<30, false)
+		c.Shed(1 << 30)
 	}
 	var ce *ConnError
 	if err = c.Err(); !errors.As(err, &ce) || ce.Code != EnhanceYourCalm {
