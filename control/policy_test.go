@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,9 +32,18 @@ func TestASavedPolicyIsLiveAtProxiesAndExplainedWithItsPlace(t *testing.T) {
 		s, _ := t.Service(shop("cart"))
 		return s != nil && s.Port(80).Port.Policy != nil && s.Port(80).Port.Policy.Calls.Timeouts.Request == 7*time.Second
 	})
-	reply, err := m.mesh().Explain(context.Background(), &pb.ExplainRequest{Method: "GET", Url: "http://cart/items", From: "web", Namespace: "shop"})
-	if err != nil {
-		t.Fatal(err)
+	// The proxy has it in force a moment before it says so.
+	var reply *pb.ExplainReply
+	for until := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) { // polling, with a deadline
+		var err error
+		reply, err = m.mesh().Explain(context.Background(), &pb.ExplainRequest{Method: "GET", Url: "http://cart/items", From: "web", Namespace: "shop"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := slices.ContainsFunc(reply.GetSteps(), func(s *pb.ExplainStep) bool { return strings.HasSuffix(s.GetSource(), "policy.yaml:6") })
+		if told || time.Now().After(until) {
+			break
+		}
 	}
 	want := map[string]string{"timeouts": "policy.yaml:6", "retry": "policy.yaml:7", "budget": "default"}
 	for _, s := range reply.GetSteps() {

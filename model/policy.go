@@ -244,7 +244,7 @@ type Guard struct {
 // Concurrency is how many requests an application is given at a time: a limit that follows its
 // latency (Netflix, concurrency-limits, Gradient2).
 type Concurrency struct {
-	Adaptive  bool    // on by default
+	Adaptive  bool    // off by default
 	Min, Max  int     // of the limit, a proxy. 4 and 10,000
 	Tolerance float64 // how much slower than usual is not yet overload. 1.5; from 1 to 10
 }
@@ -314,7 +314,7 @@ var DefaultPolicy = Policy{
 		},
 	},
 	Guard: Guard{
-		Concurrency: Concurrency{Adaptive: true, Min: 4, Max: 10_000, Tolerance: 1.5},
+		Concurrency: Concurrency{Min: 4, Max: 10_000, Tolerance: 1.5},
 		Queue:       Queue{Target: 5 * time.Millisecond, Interval: 100 * time.Millisecond, Max: 1000},
 	},
 }

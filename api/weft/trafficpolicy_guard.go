@@ -16,8 +16,8 @@ type Overload struct {
 // Concurrency is how many requests an application is given at a time: a limit that follows its
 // latency (Netflix's concurrency-limits, Gradient2).
 type Concurrency struct {
-	// Adaptive is false to leave the limit at max.
-	Adaptive *bool `json:"adaptive,omitempty" rule:"assume=true"`
+	// Adaptive makes the limit follow the latency of the application; otherwise it is max.
+	Adaptive *bool `json:"adaptive,omitempty" rule:"assume=false"`
 	// Min is the lowest limit, of each proxy.
 	Min *int32 `json:"min,omitempty" rule:"min=1,max=1000000,assume=4"`
 	// Max is the highest; not below min.

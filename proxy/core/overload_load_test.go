@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weft-mesh/weft/model"
 )
 
 // busyApp is an application of 16 workers that take 20 ms for each request, in the order in which they
@@ -47,7 +49,9 @@ type asker struct {
 // application. The application does nine tenths of its best, who is served is served soon, and
 // nothing critical is lost.
 func TestAnApplicationUnderFiveTimesItsLoadGoesOnWorking(t *testing.T) {
-	both(t, nil, func(t *testing.T, g *guardRig) {
+	p := model.DefaultPolicy
+	p.Guard.Concurrency.Adaptive = true
+	both(t, &p, func(t *testing.T, g *guardRig) {
 		app := &busyApp{g: g}
 		g.app = app.request
 		var idle []*pipe

@@ -274,6 +274,7 @@ func TestAPriorityGoesWithTheRequest(t *testing.T) {
 
 func TestACallerCannotClaimMoreThanItMay(t *testing.T) {
 	p := oneAtATime()
+	p.Guard.Concurrency.Adaptive = true
 	p.Guard.Priorities = []model.PriorityRule{{Identity: "spiffe://m/ns/shop/*", Max: model.PriorityDefault}}
 	both(t, p, func(t *testing.T, g *guardRig) {
 		g.get("/a", "weft-priority: critical_plus")

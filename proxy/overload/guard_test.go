@@ -9,6 +9,13 @@ import (
 	"github.com/weft-mesh/weft/test/allocs"
 )
 
+// adaptive is the default with a limit that follows the latency.
+func adaptive() model.Guard {
+	g := model.DefaultPolicy.Guard
+	g.Concurrency.Adaptive = true
+	return g
+}
+
 // The figure: at five times what an application can do, it does nine tenths of its best, and
 // whoever is admitted is served in at most twice the time of an idle day.
 func TestFiveTimesTheLoadCostsLittleOfTheBest(t *testing.T) {
@@ -30,7 +37,7 @@ func TestFiveTimesTheLoadCostsLittleOfTheBest(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for seed := range uint64(2) {
 				const workers = 16
-				w := newWorld(seed, workers, model.DefaultPolicy.Guard)
+				w := newWorld(seed, workers, adaptive())
 				best := workers / c.mean.Seconds()
 				if c.name == "fast and slow ones" {
 					best = workers / (0.95 * c.mean.Seconds())
@@ -62,7 +69,7 @@ func tree(w *world) Request { return Request{Tree: w.rng.Uint32()} }
 // What is critical is not lost while there is anything else to refuse, from the first moment on.
 func TestCriticalRequestsAreNotLostWhileOthersCanBeRefused(t *testing.T) {
 	for seed := range uint64(2) {
-		w := newWorld(seed, 16, model.DefaultPolicy.Guard)
+		w := newWorld(seed, 16, adaptive())
 		of := func(p model.Priority) func() *call {
 			return func() *call {
 				r := tree(w)
@@ -185,7 +192,7 @@ func TestAHealthyApplicationIsLeftAlone(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for seed := range uint64(2) {
-				w := newWorld(seed, 16, model.DefaultPolicy.Guard)
+				w := newWorld(seed, 16, adaptive())
 				c.run(w)
 				w.run(end)
 				if o := w.outcome(0, end, nil); o.refused > 0 {
@@ -206,7 +213,7 @@ func TestASlowDatabaseIsNotTakenForOverloadForLong(t *testing.T) {
 		"by a second in ten":    func(w *world) time.Duration { return 10*time.Millisecond + min((w.now-from)/10, time.Second) },
 	} {
 		for seed := range uint64(4) {
-			w := newWorld(seed, 100_000, model.DefaultPolicy.Guard)
+			w := newWorld(seed, 100_000, adaptive())
 			w.poisson(500, 0, 90*time.Second, func() *call {
 				d := w.exponential(10 * time.Millisecond)
 				if w.now > from {
@@ -227,7 +234,7 @@ func TestASlowDatabaseIsNotTakenForOverloadForLong(t *testing.T) {
 
 // When the load is gone, so are the refusals.
 func TestWhenTheOverloadEndsNobodyIsRefused(t *testing.T) {
-	w := newWorld(1, 16, model.DefaultPolicy.Guard)
+	w := newWorld(1, 16, adaptive())
 	any := func() *call { return &call{work: w.exponential(20 * time.Millisecond), req: tree(w)} }
 	w.poisson(200, 0, 55*time.Second, any)
 	w.poisson(4000, 10*time.Second, 20*time.Second, any)
@@ -245,7 +252,7 @@ func TestWhenTheOverloadEndsNobodyIsRefused(t *testing.T) {
 
 // One caller that asks ten times as often as all others together takes nothing from them.
 func TestAGreedyCallerTakesNothingFromTheOthers(t *testing.T) {
-	w := newWorld(1, 16, model.DefaultPolicy.Guard)
+	w := newWorld(1, 16, adaptive())
 	from := func(id string) func() *call {
 		return func() *call {
 			r := tree(w)
@@ -271,7 +278,7 @@ func TestAGreedyCallerTakesNothingFromTheOthers(t *testing.T) {
 // is mostly served at both or at none.
 func TestTheSameRequestTreesFallEverywhere(t *testing.T) {
 	fate := func(seed uint64) map[uint32]bool {
-		w := newWorld(seed, 16, model.DefaultPolicy.Guard)
+		w := newWorld(seed, 16, adaptive())
 		n := uint32(0)
 		w.poisson(3000, 0, 20*time.Second, func() *call {
 			n++
@@ -304,7 +311,7 @@ func TestTheSameRequestTreesFallEverywhere(t *testing.T) {
 
 // Who gives up before it could be answered is told at once, and the time is spent on others.
 func TestWhatCannotBeAnsweredInTimeIsRefusedAtOnce(t *testing.T) {
-	w := newWorld(1, 16, model.DefaultPolicy.Guard)
+	w := newWorld(1, 16, adaptive())
 	w.poisson(200, 0, 60*time.Second, func() *call { return &call{work: 20 * time.Millisecond, req: tree(w)} })
 	w.poisson(3000, 10*time.Second, 60*time.Second, func() *call {
 		return &call{work: 20 * time.Millisecond, req: tree(w), patience: 10 * time.Millisecond}
@@ -340,7 +347,7 @@ func TestTheCauseOfSlownessIsFoundByComparing(t *testing.T) {
 }
 
 func TestALimitThatIsNotAdaptiveIsWhatIsConfigured(t *testing.T) {
-	cfg := model.DefaultPolicy.Guard
+	cfg := adaptive()
 	cfg.Concurrency.Adaptive, cfg.Concurrency.Max = false, 10
 	g := New(&cfg, 1)
 	turns := make([]Turn, 30)
@@ -361,7 +368,7 @@ func TestALimitThatIsNotAdaptiveIsWhatIsConfigured(t *testing.T) {
 
 // A limit that somebody has written down holds for slow requests as for others.
 func TestAConfiguredLimitHoldsForLongRequests(t *testing.T) {
-	cfg := model.DefaultPolicy.Guard
+	cfg := adaptive()
 	cfg.Concurrency = model.Concurrency{Min: 1, Max: 1, Tolerance: 1.5}
 	g := New(&cfg, 1)
 	now := time.Duration(0)
@@ -381,7 +388,7 @@ func TestAConfiguredLimitHoldsForLongRequests(t *testing.T) {
 }
 
 func TestAGuardAllocatesNothing(t *testing.T) {
-	cfg := model.DefaultPolicy.Guard
+	cfg := adaptive()
 	cfg.Concurrency = model.Concurrency{Min: 1, Max: 1, Tolerance: 1.5}
 	g := New(&cfg, 1)
 	var a, b Turn
@@ -397,7 +404,8 @@ func TestAGuardAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkGuard(b *testing.B) {
-	g := New(&model.DefaultPolicy.Guard, 1)
+	cfg := adaptive()
+	g := New(&cfg, 1)
 	var t Turn
 	path := []byte("/shop/items/17?a=b")
 	now := time.Duration(0)
@@ -410,7 +418,7 @@ func BenchmarkGuard(b *testing.B) {
 }
 
 func TestTheLoopsOfAProxyShareItsLimit(t *testing.T) {
-	cfg := model.DefaultPolicy.Guard
+	cfg := adaptive()
 	cfg.Concurrency.Min, cfg.Concurrency.Max = 3, 10
 	g := New(&cfg, 4)
 	if g.limit.cfg.Min != 1 || g.limit.cfg.Max != 3 {

@@ -12,7 +12,7 @@ const ms = time.Millisecond
 // full gives a Guard whose only place is taken.
 func full(t *testing.T, queue int) (*Guard, *Turn) {
 	t.Helper()
-	cfg := model.DefaultPolicy.Guard
+	cfg := adaptive()
 	cfg.Concurrency = model.Concurrency{Min: 1, Max: 1, Tolerance: 1.5}
 	cfg.Queue.Max = queue
 	g := New(&cfg, 1)

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,9 @@ const readyWait = 20 * time.Second // for identity and view, at start
 // ends it at once. ctx ends it without draining.
 func Run(ctx context.Context, cfg *config.Config, signals <-chan os.Signal, log *slog.Logger) (err error) {
 	limitHeap(os.DirFS("/"), os.Getenv("GOMEMLIMIT"), log)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	p := &proxy{cfg: cfg, log: log, driverDone: make(chan struct{})}
 	defer p.closeAll()
 	defer func() {

@@ -40,7 +40,7 @@ func overload(o options) *report {
 		guard func() fleet.Guard
 	}{
 		{"no guard", nil},
-		{"weft, default", fleet.WeftGuard(model.DefaultPolicy.Guard)},
+		{"weft, adaptive", fleet.WeftGuard(adaptiveGuard())},
 	}
 	multiples := []float64{0.5, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5}
 	var jobs []job
@@ -69,7 +69,7 @@ func overload(o options) *report {
 			fmt.Sprintf("One server of %d cores, %.0f requests a second at most, %d clients that wait for 1 s; simulated, %d seeds.", cores, capacity, clients, o.seeds),
 			"Of the requests a tenth is critical, three tenths are sheddable. It is half load first; but for the last panel, what is counted begins 5 s after the step.",
 		},
-		Names: []string{"no guard", "weft, default"}, Ours: "weft, default",
+		Names: []string{"no guard", "weft, adaptive"}, Ours: "weft, adaptive",
 	}}
 	x := plot.Axis{Title: "load, times what the server can do"}
 	goodput := plot.Panel{Title: "Answered in time", X: x, Y: plot.Axis{Title: "percent of what the server can do"}, Goals: []plot.Goal{{Y: 90, Label: "goal"}}}
@@ -111,4 +111,11 @@ func overload(o options) *report {
 	r.goal(mine(&tail) > 0 && mine(&tail) <= 2*unloaded, "with at most twice the p99 of half the load", "%.1f and %.1f ms", mine(&tail), unloaded)
 	r.goal(mine(&critical) == 100, "critical requests lose nothing", "%.3f %%", mine(&critical))
 	return r
+}
+
+// adaptiveGuard is the default with a limit that follows the latency.
+func adaptiveGuard() model.Guard {
+	g := model.DefaultPolicy.Guard
+	g.Concurrency.Adaptive = true
+	return g
 }

@@ -180,10 +180,10 @@ func TestAFloodedServerGoesOnAnswering(t *testing.T) {
 	o.scale = 0.5
 	r := overload(o)
 	for _, where := range []string{"3 x", "5 x"} {
-		if v := value(t, r, where, "weft, default", "answered in time"); v < 90 {
+		if v := value(t, r, where, "weft, adaptive", "answered in time"); v < 90 {
 			t.Errorf("%s: %.1f %% of what the server can do is answered in time", where, v)
 		}
-		if v := value(t, r, where, "weft, default", "critical"); v < 100 {
+		if v := value(t, r, where, "weft, adaptive", "critical"); v < 100 {
 			t.Errorf("%s: %.2f %% of the critical requests succeed", where, v)
 		}
 	}
