@@ -54,7 +54,7 @@ const (
 
 	noise = 2 * time.Millisecond // see the package's comment
 	busy  = 8 * time.Millisecond // p99 of the control client above which the machine is too busy to judge times on
-	tries = 3                    // of a window that is late
+	tries = 7                    // of a window that is late, each longer: the onset of 800 connections lasts some 100 ms
 )
 
 // lengths of the windows. In begin, which is short or 0, the times of honest requests are not looked at.
